@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+/*
+ * log.c - one line on stderr per message, written with one system call so
+ * that lines of different threads do not mix.
+ */
+#include "log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+bool log_verbose;
+static bool terminal_is_raw;
+
+void log_raw_terminal(bool raw)
+{
+	terminal_is_raw = raw;
+}
+
+static void say(const char *fmt, va_list ap)
+{
+	char line[1024] = "ringlet: ";
+	size_t n = 9, room = sizeof(line) - 2;
+	int saved = errno, len;
+
+	len = vsnprintf(line + n, room - n, fmt, ap);
+	n += len < 0 ? 0 : MIN((size_t)len, room - n - 1);
+	if (terminal_is_raw)
+		line[n++] = '\r';
+	line[n++] = '\n';
+	if (write(STDERR_FILENO, line, n) < 0)
+		errno = 0; /* nobody left to tell */
+	errno = saved;
+}
+
+#define SAY(fmt)                   \
+	do {                       \
+		va_list ap;        \
+		va_start(ap, fmt); \
+		say(fmt, ap);      \
+		va_end(ap);        \
+	} while (0)
+
+void warn(const char *fmt, ...)
+{
+	SAY(fmt);
+}
+
+/*
+ * A guest may make us complain as often as it likes (by resetting a device
+ * and starting over): in each window of WINDOW_S seconds the first BURST
+ * lines are printed.  Two threads at the window's edge may print one too many.
+ */
+#define BURST 20
+#define WINDOW_S 10
+
+static bool guest_may_speak(void)
+{
+	static time_t window;
+	static unsigned said;
+	struct timespec now;
+	time_t start = __atomic_load_n(&window, __ATOMIC_RELAXED);
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (!start || now.tv_sec - start >= WINDOW_S) {
+		__atomic_store_n(&window, now.tv_sec, __ATOMIC_RELAXED);
+		__atomic_store_n(&said, 0, __ATOMIC_RELAXED);
+	}
+	return __atomic_fetch_add(&said, 1, __ATOMIC_RELAXED) < BURST;
+}
+
+void guest_warn(const char *fmt, ...)
+{
+	if (guest_may_speak())
+		SAY(fmt);
+}
+
+void info(const char *fmt, ...)
+{
+	if (log_verbose)
+		SAY(fmt);
+}
+
+void die(const char *fmt, ...)
+{
+	SAY(fmt);
+	exit(EXIT_HOST_ERROR);
+}
+
+void die_args(const char *fmt, ...)
+{
+	SAY(fmt);
+	exit(EXIT_BAD_ARGS);
+}

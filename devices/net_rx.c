@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: MIT
+/*
+ * net_rx.c - wire to guest, without losing or cutting a frame.
+ *
+ * A tap gives a frame to the first read that comes and cuts it to that read's
+ * size, silently.  So every read must have room for the largest frame there
+ * is.  Offering that much guest memory per read would eat the receive ring
+ * (43 buffers for a 66-byte packet), so a read is made of some guest buffers,
+ * as many as recent frames needed, and a private spill behind them.  Nearly
+ * every frame lands in guest memory; the tail of one that is larger than
+ * expected is copied from the spill into further buffers, and if the guest
+ * has none, the frame waits there, and those after it wait in the tap.
+ *
+ * Invariant: frames reach the guest in the order in which the engine reported
+ * them, which is the order in which the tap gave them out.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <linux/virtio_net.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "barrier.h"
+#include "log.h"
+#include "net_worker.h"
+
+#define SPILL_SIZE ALIGN_UP(TAP_MAX_FRAME, 4096)
+#define MAX_BURST (ENGINE_READS - 1)
+/* Waiting reads when there is no other way to read ahead: see engine.h. */
+#define MAX_WAITING 3
+#define MAX_FAILURES 16
+
+_Static_assert(sizeof(struct virtio_net_hdr_v1) == TAP_HEADER, "the header is the tap's");
+
+int rx_init(struct net_rx *rx)
+{
+	rx->pool = calloc(VIRTQ_MAX_SIZE, sizeof(*rx->pool));
+	rx->free = calloc(VIRTQ_MAX_SIZE, sizeof(*rx->free));
+	rx->spare = calloc(VIRTQ_MAX_SIZE, sizeof(*rx->spare));
+	/* Touched only where a frame spills: mostly it stays address space. */
+	rx->spills = mmap(NULL, ENGINE_READS * SPILL_SIZE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (!rx->pool || !rx->free || !rx->spare || rx->spills == MAP_FAILED) {
+		rx_fini(rx);
+		return -ENOMEM;
+	}
+	madvise(rx->spills, ENGINE_READS * SPILL_SIZE, MADV_NOHUGEPAGE);
+	for (unsigned i = 0; i < ENGINE_READS; i++)
+		rx->slot[i].spill = rx->spills + i * SPILL_SIZE;
+	rx_reset(rx);
+	return 0;
+}
+
+void rx_fini(struct net_rx *rx)
+{
+	free(rx->pool);
+	free(rx->free);
+	free(rx->spare);
+	if (rx->spills && rx->spills != MAP_FAILED)
+		munmap(rx->spills, ENGINE_READS * SPILL_SIZE);
+}
+
+void rx_reset(struct net_rx *rx)
+{
+	assert(!rx->in_flight);
+	for (unsigned i = 0; i < VIRTQ_MAX_SIZE; i++)
+		rx->free[i] = &rx->pool[VIRTQ_MAX_SIZE - 1 - i];
+	rx->n_free = VIRTQ_MAX_SIZE;
+	rx->n_spare = 0;
+	rx->idle_slots = (1u << ENGINE_READS) - 1;
+	rx->waiting = rx->n_done = 0;
+	rx->depth = 2048;
+	rx->burst = rx->came = 0;
+	rx->starved = rx->cancelling = rx->dead = false;
+	rx->failures = rx->undecided = 0;
+}
+
+/* Next chain: one that was left over (its memory is the warmest), or a new one. */
+static struct rx_chain *fetch(struct net_worker *w)
+{
+	struct net_rx *rx = &w->rx;
+	struct iovec iov[VIRTQ_MAX_SIZE];
+	struct virtq_chain c;
+	struct rx_chain *r;
+
+	if (rx->n_spare)
+		return rx->spare[--rx->n_spare];
+	if (virtq_pop(rx->vq, &c, iov) != VIRTQ_CHAIN)
+		return NULL;
+	assert(rx->n_free);
+	r = rx->free[--rx->n_free];
+	r->head = c.head;
+	/* Of a chain with more segments than anybody posts, we use the first. */
+	r->n_iov = MIN(c.n_in, RX_CHAIN_IOV);
+	r->len = 0;
+	for (unsigned i = 0; i < r->n_iov; i++) {
+		r->iov[i] = iov[i];
+		r->iov[i].iov_len = MIN(iov[i].iov_len, (size_t)TAP_MAX_FRAME);
+		r->len += r->iov[i].iov_len;
+	}
+	if (c.n_out)
+		virtq_break(rx->vq, "readable descriptor in a receive chain");
+	else if (r->len < TAP_HEADER)
+		virtq_break(rx->vq, "receive chain has no room for the header");
+	if (rx->vq->broken) {
+		rx->spare[rx->n_spare++] = r;
+		return NULL;
+	}
+	return r;
+}
+
+static void put_back(struct net_rx *rx, struct rx_slot *s, unsigned from)
+{
+	while (s->n_chains > from)
+		rx->spare[rx->n_spare++] = s->chain[--s->n_chains];
+}
+
+/* Take chains for a read: depth bytes' worth, or one where only one may be. */
+static bool take_chains(struct net_worker *w, struct rx_slot *s)
+{
+	struct net_rx *rx = &w->rx;
+	unsigned n = 0;
+
+	s->n_chains = 0;
+	s->direct = 0;
+	while (!s->n_chains || (rx->mergeable && s->direct < rx->depth)) {
+		struct rx_chain *c = fetch(w);
+
+		if (!c)
+			break;
+		s->chain[s->n_chains++] = c;
+		if (n + c->n_iov > RX_READ_IOV) {
+			put_back(rx, s, s->n_chains - 1u);
+			break;
+		}
+		memcpy(&s->iov[n], c->iov, c->n_iov * sizeof(c->iov[0]));
+		n += c->n_iov;
+		s->direct += c->len;
+	}
+	s->iov[n] = (struct iovec){ .iov_base = s->spill, .iov_len = SPILL_SIZE };
+	return s->n_chains;
+}
+
+static unsigned count_iov(const struct rx_slot *s)
+{
+	unsigned n = 1; /* the spill */
+
+	for (unsigned i = 0; i < s->n_chains; i++)
+		n += s->chain[i]->n_iov;
+	return n;
+}
+
+static bool post_one(struct net_worker *w, bool wait)
+{
+	struct net_rx *rx = &w->rx;
+	unsigned i;
+	struct rx_slot *s;
+
+	if (!rx->idle_slots)
+		return false;
+	i = (unsigned)__builtin_ctz(rx->idle_slots);
+	s = &rx->slot[i];
+	if (!take_chains(w, s)) {
+		if (!rx->starved)
+			COUNT(w->count.rx_starved, 1);
+		rx->starved = true;
+		return false;
+	}
+	s->waits = wait;
+	rx->idle_slots &= ~(1u << i);
+	rx->in_flight++;
+	rx->waiting += wait;
+	w->engine->ops->read(w->engine, i, s->iov, count_iov(s), wait);
+	return true;
+}
+
+/*
+ * One read always waits in the tap, which also is what wakes us.  Those that
+ * run ahead of it are as many as found a frame lately: none on a quiet wire,
+ * where a packet costs one read, up to MAX_BURST under load, where a round
+ * moves that many with one system call.
+ */
+unsigned rx_post(struct net_worker *w)
+{
+	struct net_rx *rx = &w->rx;
+	unsigned posted = 0, ahead = rx->burst, wait = 1;
+
+	if (!rx->vq || rx->dead || rx->n_done || rx->cancelling)
+		return 0;
+	rx->starved = false;
+	rx->came = 0;
+	if (!w->engine->nowait) {
+		wait = MIN(1 + rx->burst, MAX_WAITING);
+		ahead = 0;
+	}
+	if (rx->waiting >= wait)
+		return 0;
+	while (posted < ahead && post_one(w, false))
+		posted++;
+	while (rx->waiting < wait && post_one(w, true))
+		posted++;
+	return posted;
+}
+
+void rx_adapt(struct net_rx *rx, unsigned posted)
+{
+	if (posted)
+		rx->burst = rx->came < posted ? rx->came : MIN(2 * rx->burst + 1, MAX_BURST);
+}
+
+void rx_completed(struct net_worker *w, unsigned slot, int result)
+{
+	struct net_rx *rx = &w->rx;
+	struct rx_slot *s = &rx->slot[slot];
+
+	rx->in_flight--;
+	rx->waiting -= s->waits;
+	if (!rx->in_flight)
+		rx->cancelling = false;
+	if (result >= TAP_HEADER) {
+		s->frame = (u32)result;
+		rx->done[rx->n_done++] = (u8)slot;
+		rx->came++;
+		rx->failures = 0;
+		return;
+	}
+	put_back(rx, s, 0);
+	rx->idle_slots |= 1u << slot;
+	if (result == -EAGAIN || result == -ECANCELED || result == -EINTR)
+		return;
+	COUNT(w->count.rx_errors, 1);
+	/* One frame's trouble is not the tap's: go on, but not for ever. */
+	if (++rx->failures == MAX_FAILURES && !rx->dead) {
+		rx->dead = true;
+		warn("tap %s cannot be read any more (%s): the guest receives nothing until its driver resets the device",
+		     w->tap_name, strerror(-result));
+	}
+}
+
+/* Does the guest have to take this frame as it is?  (5.1.6.4) */
+static bool is_acceptable(struct net_rx *rx, const struct rx_slot *s, bool *gso)
+{
+	const struct iovec *iov = s->chain[0]->iov;
+	struct virtio_net_hdr_v1 h;
+	size_t have = 0;
+
+	for (unsigned i = 0; have < sizeof(h); i++) {
+		size_t n = MIN(iov[i].iov_len, sizeof(h) - have);
+
+		memcpy((u8 *)&h + have, iov[i].iov_base, n);
+		have += n;
+	}
+	*gso = h.gso_type != VIRTIO_NET_HDR_GSO_NONE;
+	if ((h.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !rx->csum_allowed)
+		return false;
+	if (!*gso)
+		return true;
+	/* The ECN flag is a bit of its own on top of a TCP type. */
+	return h.gso_type < 0x88 && (h.gso_type & 0x7f) < 8 &&
+	       (rx->gso_allowed & 1u << (h.gso_type & 0x7f)) &&
+	       (!(h.gso_type & VIRTIO_NET_HDR_GSO_ECN) || (rx->gso_allowed & 1u << 7));
+}
+
+/* num_buffers is the header's last word: tun leaves it to us. */
+static void set_num_buffers(const struct rx_chain *c, u16 n)
+{
+	size_t at = offsetof(struct virtio_net_hdr_v1, num_buffers);
+	const u8 *from = (const u8 *)&n;
+
+	for (unsigned i = 0, left = sizeof(n); left; i++) {
+		while (left && at < c->iov[i].iov_len) {
+			((u8 *)c->iov[i].iov_base)[at++] = *from++;
+			left--;
+		}
+		at -= MIN(at, c->iov[i].iov_len);
+	}
+}
+
+/* Copy len bytes of the spill into a chain. */
+static void fill(const struct rx_chain *c, const u8 *from, u32 len)
+{
+	for (unsigned i = 0; len; i++) {
+		u32 n = MIN(len, (u32)c->iov[i].iov_len);
+
+		memcpy(c->iov[i].iov_base, from, n);
+		from += n;
+		len -= n;
+	}
+}
+
+enum placed { PLACED, DROPPED, MUST_WAIT };
+
+/*
+ * Find room for what went into the spill.  A frame that no number of the
+ * guest's buffers can hold is dropped: those are all ours already, or more
+ * than a frame may take, or only one may be used.
+ */
+static enum placed add_chains(struct net_worker *w, struct rx_slot *s)
+{
+	struct net_rx *rx = &w->rx;
+	u32 room = 0;
+
+	for (unsigned i = 0; i < s->n_chains; i++)
+		room += s->chain[i]->len;
+	while (room < s->frame) {
+		struct rx_chain *c;
+
+		if (!rx->mergeable || s->n_chains == RX_FRAME_CHAINS)
+			return DROPPED;
+		c = fetch(w);
+		if (!c)
+			return s->n_chains == rx->vq->size ? DROPPED : MUST_WAIT;
+		s->chain[s->n_chains++] = c;
+		room += c->len;
+	}
+	return PLACED;
+}
+
+static void copy_spill(struct rx_slot *s)
+{
+	u32 at = 0, tail = s->frame - s->direct;
+	const u8 *from = s->spill;
+
+	for (unsigned i = 0; tail; i++) {
+		struct rx_chain *c = s->chain[i];
+
+		/* Whole chains were in the read: those before are full. */
+		if (at >= s->direct) {
+			u32 n = MIN(c->len, tail);
+
+			fill(c, from, n);
+			from += n;
+			tail -= n;
+		}
+		at += c->len;
+	}
+}
+
+static void give(struct net_rx *rx, struct rx_slot *s)
+{
+	u32 left = s->frame;
+	unsigned n = 0;
+
+	while (left) {
+		struct rx_chain *c = s->chain[n++];
+		u32 len = MIN(left, c->len);
+
+		virtq_add_used(rx->vq, c->head, len);
+		rx->free[rx->n_free++] = c;
+		left -= len;
+	}
+	/* Those given are at the front; keep the others. */
+	memmove(s->chain, s->chain + n, (s->n_chains - n) * sizeof(s->chain[0]));
+	s->n_chains -= (u16)n;
+}
+
+static enum placed place(struct net_worker *w, struct rx_slot *s)
+{
+	struct net_rx *rx = &w->rx;
+	enum placed r;
+	u32 left = s->frame;
+	u16 n = 0;
+	bool gso;
+
+	if (!is_acceptable(rx, s, &gso)) {
+		COUNT(w->count.rx_drop_declined, 1);
+		return DROPPED;
+	}
+	r = add_chains(w, s);
+	if (r == DROPPED)
+		COUNT(w->count.rx_drop_too_big, 1);
+	if (r != PLACED)
+		return r;
+	if (s->frame > s->direct) {
+		copy_spill(s);
+		COUNT(w->count.rx_spilled, 1);
+	}
+	for (; left; n++)
+		left -= MIN(left, s->chain[n]->len);
+	set_num_buffers(s->chain[0], n);
+	give(rx, s);
+	COUNT(w->count.rx_packets, 1);
+	COUNT(w->count.rx_bytes, s->frame - TAP_HEADER);
+	COUNT(w->count.rx_gso, gso);
+	return PLACED;
+}
+
+unsigned rx_deliver(struct net_worker *w)
+{
+	struct net_rx *rx = &w->rx;
+	unsigned given = 0, n = 0;
+
+	while (n < rx->n_done) {
+		unsigned i = rx->done[n];
+		struct rx_slot *s = &rx->slot[i];
+
+		if (place(w, s) == MUST_WAIT) {
+			if (!rx->starved)
+				COUNT(w->count.rx_starved, 1);
+			rx->starved = true;
+			break;
+		}
+		/* A peak at once, back slowly: bulk streams have small frames too. */
+		rx->depth = MAX(s->frame, rx->depth - rx->depth / 16);
+		put_back(rx, s, 0);
+		rx->idle_slots |= 1u << i;
+		n++;
+		given++;
+	}
+	rx->n_done -= n;
+	memmove(rx->done, rx->done + n, rx->n_done);
+	/*
+	 * The buffers that the oldest frame lacks may be in reads that wait
+	 * for frames: get them back, or both wait for ever.
+	 */
+	if (rx->n_done && rx->in_flight && !rx->cancelling && !rx->vq->broken) {
+		rx->cancelling = true;
+		w->engine->ops->cancel(w->engine, false);
+	}
+	rx->undecided += given;
+	return given;
+}
+
+bool rx_drained(const struct net_rx *rx)
+{
+	return rx->waiting || rx->starved || rx->dead;
+}

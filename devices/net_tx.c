@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+/*
+ * net_tx.c - guest to wire: each chain is one frame, header first, and
+ * becomes one write.  tun reads the header itself and refuses a bad one, so
+ * it is not looked at here; whatever the tap says of a frame, its chain goes
+ * back to the guest and the next one is served.
+ */
+#include <errno.h>
+
+#include "barrier.h"
+#include "net_worker.h"
+
+void tx_reset(struct net_tx *tx)
+{
+	tx->idle_slots = ~0ULL;
+	tx->in_flight = 0;
+}
+
+unsigned tx_post(struct net_worker *w)
+{
+	struct net_tx *tx = &w->tx;
+	unsigned used = 0, taken = 0;
+	struct virtq_chain c;
+
+	if (!tx->vq)
+		return 0;
+	/* Room for the longest chain that there can be, or stop. */
+	while (tx->idle_slots && used + VIRTQ_MAX_SIZE <= ARRAY_SIZE(tx->iov)) {
+		unsigned slot = (unsigned)__builtin_ctzll(tx->idle_slots);
+
+		if (virtq_pop(tx->vq, &c, &tx->iov[used]) != VIRTQ_CHAIN)
+			break;
+		taken++;
+		if (c.n_in) {
+			virtq_break(tx->vq, "writable descriptor in a transmit chain");
+			break;
+		}
+		if (c.out_len <= TAP_HEADER) {
+			COUNT(w->count.tx_drop_short, 1);
+			virtq_add_used(tx->vq, c.head, 0);
+			continue;
+		}
+		tx->head[slot] = c.head;
+		tx->idle_slots &= ~(1ULL << slot);
+		tx->in_flight++;
+		w->engine->ops->write(w->engine, slot, &tx->iov[used], c.n_out);
+		used += c.n_out;
+	}
+	return taken;
+}
+
+void tx_completed(struct net_worker *w, unsigned slot, int result)
+{
+	struct net_tx *tx = &w->tx;
+
+	tx->idle_slots |= 1ULL << slot;
+	tx->in_flight--;
+	if (result < 0) {
+		COUNT(w->count.tx_errors, 1);
+	} else {
+		COUNT(w->count.tx_packets, 1);
+		COUNT(w->count.tx_bytes, (u64)result - TAP_HEADER);
+	}
+	if (tx->vq)
+		virtq_add_used(tx->vq, tx->head[slot], 0);
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+/*
+ * tap.c - open a tap, and when it does not open, say which of the many
+ * reasons it was: the kernel answers most of them with EINVAL or EBUSY.
+ */
+#include "tap.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define FAIL(...) (snprintf(err, err_size, __VA_ARGS__), -1)
+
+static int open_tun(char *err, size_t err_size)
+{
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd >= 0)
+		return fd;
+	if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
+		return FAIL("there is no /dev/net/tun: load the module (modprobe tun), or use --net none");
+	if (errno == EACCES || errno == EPERM)
+		return FAIL("no right to open /dev/net/tun: run as root, or have an open tap handed over with --net fd=N");
+	return FAIL("cannot open /dev/net/tun: %s", strerror(errno));
+}
+
+/* tun_flags of an existing interface, -1 when it is no tun or tap. */
+static long existing_flags(const char *name)
+{
+	char path[64 + IFNAMSIZ];
+	unsigned long flags;
+	FILE *f;
+	int n;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/tun_flags", name);
+	f = fopen(path, "re");
+	if (!f)
+		return -1;
+	n = fscanf(f, "%lx", &flags);
+	fclose(f);
+	return n == 1 ? (long)flags : -1;
+}
+
+static int say_why(const char *name, int e, char *err, size_t err_size)
+{
+	long flags = existing_flags(name);
+	bool exists = *name && if_nametoindex(name);
+
+	if (exists && flags >= 0 && !(flags & IFF_TAP))
+		return FAIL("%s is a tun, which carries no Ethernet: make it with 'ip tuntap add mode tap'", name);
+	if (exists && flags >= 0 && (flags & IFF_MULTI_QUEUE))
+		return FAIL("%s is a multi_queue tap: delete it and make it again without multi_queue", name);
+	if (exists && flags < 0 && e != EPERM)
+		return FAIL("%s exists and is not a tap: choose another name for tap=", name);
+	if (e == EBUSY)
+		return FAIL("%s is in use by another program: end that one or choose another name for tap=", name);
+	if (e == EPERM && exists)
+		return FAIL("no right to use %s: it belongs to another user; run as that one or as root", name);
+	if (e == EPERM)
+		return FAIL("no right to make a tap: run as root, or make one first (ip tuntap add mode tap user $USER name %s) and give it with tap=",
+			    *name ? name : "tap0");
+	return FAIL("cannot attach to tap '%s': %s", name, strerror(e));
+}
+
+/* What both ways of getting a tap share; the order matters to nobody else. */
+static int prepare(struct tap *t, char *err, size_t err_size)
+{
+	int size = TAP_HEADER, one = 1;
+
+	if (ioctl(t->fd, TUNSETVNETHDRSZ, &size) || ioctl(t->fd, TUNSETVNETLE, &one))
+		return FAIL("tap %s does not take %d-byte virtio-net headers: %s", t->name, size,
+			    strerror(errno));
+	if (tap_set_offload(t->fd, 0))
+		return FAIL("cannot set the offloads of tap %s: %s", t->name, strerror(errno));
+	return 0;
+}
+
+int tap_open(struct tap *t, const char *name, char *err, size_t err_size)
+{
+	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+	bool existed = *name && if_nametoindex(name);
+
+	*t = (struct tap){ .fd = open_tun(err, err_size) };
+	if (t->fd < 0)
+		return -1;
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", *name ? name : "ringlet%d");
+	if (ioctl(t->fd, TUNSETIFF, &ifr)) {
+		say_why(name, errno, err, err_size);
+		tap_close(t);
+		return -1;
+	}
+	memcpy(t->name, ifr.ifr_name, sizeof(t->name));
+	t->created = !existed;
+	if (prepare(t, err, err_size)) {
+		tap_close(t);
+		return -1;
+	}
+	return 0;
+}
+
+int tap_adopt(struct tap *t, int fd, char *err, size_t err_size)
+{
+	struct ifreq ifr = { 0 };
+	int flags;
+
+	*t = (struct tap){ .fd = -1 };
+	if (fcntl(fd, F_GETFD) < 0)
+		return FAIL("descriptor %d is not open: pass a tap as in '%d<>/dev/tapN'", fd, fd);
+	if (ioctl(fd, TUNGETIFF, &ifr))
+		return FAIL("descriptor %d is not an attached tap", fd);
+	memcpy(t->name, ifr.ifr_name, sizeof(t->name));
+	if (!(ifr.ifr_flags & IFF_TAP) || !(ifr.ifr_flags & IFF_VNET_HDR) ||
+	    !(ifr.ifr_flags & IFF_NO_PI))
+		return FAIL("descriptor %d (%s) must be a tap with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR", fd,
+			    t->name);
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) || fcntl(fd, F_SETFD, FD_CLOEXEC))
+		return FAIL("cannot make descriptor %d non-blocking: %s", fd, strerror(errno));
+	t->fd = fd;
+	return prepare(t, err, err_size);
+}
+
+void tap_close(struct tap *t)
+{
+	if (t->fd >= 0)
+		close(t->fd);
+	t->fd = -1;
+}
+
+int tap_set_offload(int fd, unsigned offload)
+{
+	return ioctl(fd, TUNSETOFFLOAD, (unsigned long)offload) ? -errno : 0;
+}
+
+static struct sockaddr_in *as_in(struct sockaddr *sa)
+{
+	return (struct sockaddr_in *)sa;
+}
+
+static int set_address(int s, const char *name, u32 ip, unsigned prefix)
+{
+	struct ifreq ifr = { 0 };
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	/* An interface that has it already may belong to somebody else. */
+	if (!ioctl(s, SIOCGIFADDR, &ifr) && as_in(&ifr.ifr_addr)->sin_addr.s_addr == ip)
+		return 0;
+	*as_in(&ifr.ifr_addr) = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = ip };
+	if (ioctl(s, SIOCSIFADDR, &ifr))
+		return -1;
+	as_in(&ifr.ifr_netmask)->sin_addr.s_addr = htonl(prefix ? ~0u << (32 - prefix) : 0);
+	return ioctl(s, SIOCSIFNETMASK, &ifr);
+}
+
+int tap_configure(struct tap *t, u32 ip, unsigned prefix, unsigned mtu, unsigned *mtu_now,
+		  char *err, size_t err_size)
+{
+	struct ifreq ifr = { 0 };
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), r = -1;
+
+	if (s < 0)
+		return FAIL("cannot configure tap %s: %s", t->name, strerror(errno));
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", t->name);
+	ifr.ifr_mtu = (int)mtu;
+	if (mtu && ioctl(s, SIOCSIFMTU, &ifr)) {
+		snprintf(err, err_size, "cannot set the MTU of %s to %u: %s", t->name, mtu, strerror(errno));
+		goto out;
+	}
+	if (ioctl(s, SIOCGIFMTU, &ifr)) {
+		/* fd= may be a tap of another network namespace: leave it alone. */
+		*mtu_now = 1500;
+		if (ip || mtu)
+			snprintf(err, err_size, "%s is not in this network namespace: set it up there", t->name);
+		else
+			r = 0;
+		goto out;
+	}
+	*mtu_now = (unsigned)ifr.ifr_mtu;
+	if (ip && set_address(s, t->name, ip, prefix)) {
+		snprintf(err, err_size, "cannot give %s its address: %s", t->name, strerror(errno));
+		goto out;
+	}
+	r = 0;
+	if (ioctl(s, SIOCGIFFLAGS, &ifr) || (ifr.ifr_flags & IFF_UP))
+		goto out;
+	ifr.ifr_flags |= IFF_UP;
+	if (ioctl(s, SIOCSIFFLAGS, &ifr)) {
+		r = -1;
+		snprintf(err, err_size, "cannot bring %s up: %s%s", t->name, strerror(errno),
+			 errno == EPERM ? "; do it first (ip link set up), or run as root" : "");
+	}
+out:
+	close(s);
+	return r;
+}

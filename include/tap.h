@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tap.h - the host's end of the wire: a tap interface that speaks virtio-net
+ * headers.  Knows no virtqueue.
+ */
+#ifndef RINGLET_TAP_H
+#define RINGLET_TAP_H
+
+#include <net/if.h>
+
+#include "base.h"
+
+/* The header in front of every frame: struct virtio_net_hdr_v1. */
+#define TAP_HEADER 12
+/* Header, Ethernet with one VLAN tag, and the largest GSO payload. */
+#define TAP_MAX_FRAME (TAP_HEADER + 18 + 65536)
+
+struct tap {
+	int fd;
+	char name[IFNAMSIZ];
+	bool created; /* by us: it goes when fd is closed */
+};
+
+/*
+ * Main thread, while privileged.  All return 0, or -1 with one sentence in
+ * err that says what failed and what would help.
+ *
+ * tap_open: attach to the interface, making it if there is none of that name
+ * (name "": the kernel numbers it).  tap_adopt: take an open descriptor.
+ * Both leave fd non-blocking, offloads off.
+ */
+int tap_open(struct tap *t, const char *name, char *err, size_t err_size) MUST_CHECK;
+int tap_adopt(struct tap *t, int fd, char *err, size_t err_size) MUST_CHECK;
+void tap_close(struct tap *t);
+
+/*
+ * Address (network byte order, 0: leave), MTU (0: leave; *mtu_now is what it
+ * is then) and up.
+ */
+int tap_configure(struct tap *t, u32 ip, unsigned prefix, unsigned mtu, unsigned *mtu_now,
+		  char *err, size_t err_size) MUST_CHECK;
+
+/* Any thread, no privilege needed: TUN_F_* that readers of fd can take. */
+int tap_set_offload(int fd, unsigned offload);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * conf.h - the command line, parsed and checked once, immutable after.
+ */
+#ifndef RINGLET_CONF_H
+#define RINGLET_CONF_H
+
+#include "base.h"
+#include "layout.h"
+
+enum conf_verb { VERB_RUN, VERB_VERSION, VERB_HELP };
+enum conf_net_mode { NET_NONE, NET_TAP };
+enum conf_io { IO_URING, IO_POLL };
+
+#define CONF_MAX_PINS 64
+
+struct conf_cpus {
+	unsigned n; /* 0: not given */
+	u16 cpu[CONF_MAX_PINS];
+};
+
+struct conf_net {
+	enum conf_net_mode mode;
+	char tap[16];	/* interface name, "" = let the kernel choose ringlet%d */
+	int fd;		/* an open tap, or -1 */
+	u8 mac[6];	/* with a tap always set: random, locally administered, if not given */
+	u32 host_ip;	/* address for the tap, network byte order, 0 = none */
+	u8 prefix;	/* of the network both addresses are in; 0 when there is neither */
+	u32 guest_ip;	/* network byte order, 0 = none */
+	u16 mtu;	/* 0 = the tap's own */
+	u16 queue_size; /* power of two, 16 to 1024 */
+	enum conf_io io;
+	bool mmio_strict; /* InterruptStatus exactly as in the specification */
+	struct conf_cpus cpus; /* processors for the device threads */
+};
+
+struct conf {
+	enum conf_verb verb;
+	const char *kernel;   /* file; found by conf_find_kernel() if not given */
+	bool kernel_is_found; /* nobody named it */
+	const char *initrd;   /* or NULL */
+	char *params;	      /* -p's, in order, joined by one space; "" if none */
+	u64 mem;	      /* bytes, whole MiB */
+	unsigned cpus;
+	struct conf_net net;
+	struct conf_cpus pin; /* processors for the vCPU threads, in turn */
+	unsigned timeout;     /* seconds, 0 = none */
+	const char *user;     /* whom to become, NULL = nobody if root */
+	bool dry_run;
+	bool verbose;
+};
+
+/*
+ * Main thread.  Parse and check; on any mistake die_args() with one sentence
+ * that names the argument and the nearest valid one.  Never touches the
+ * host's state.  With a verb other than VERB_RUN nothing else counts.
+ * The strings are copies: argv may go.
+ */
+void conf_parse(struct conf *c, int argc, char **argv);
+void conf_free(struct conf *c);
+
+/* The complete command line that means the same, one line, malloc'ed. */
+char *conf_to_command(const struct conf *c);
+
+/*
+ * The guest's kernel command line: our defaults, then ip= for the network,
+ * then the user's own, which therefore win.  malloc'ed.
+ */
+char *conf_guest_cmdline(const struct conf *c);
+
+/* The help text, on stdout. */
+void conf_help(void);
+
+/*
+ * The i-th spelling of an option ("--mem", "-m", "-append") or key of --net
+ * that is understood, aliases included; NULL behind the last.  What the help
+ * text and the manual page are compared with.
+ */
+const char *conf_option_name(unsigned i);
+const char *conf_net_key_name(unsigned i);
+
+#endif

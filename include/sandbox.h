@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sandbox.h - giving up every right that is not needed any more.
+ */
+#ifndef RINGLET_SANDBOX_H
+#define RINGLET_SANDBOX_H
+
+/*
+ * Main thread, once, after everything that needs rights is open and before
+ * any other thread exists: drop every capability, the bounding set included,
+ * set no_new_privs, and as root become user (NULL: nobody).  Verified; dies
+ * when any of it fails.
+ */
+void sandbox_enter(const char *user);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vm.h - the virtual machine: KVM's file descriptors, the bus that turns an
+ * exit into a device access, the interrupt lines, and how it all ends.
+ *
+ * Main builds everything, then starts the vCPU threads; from then on the
+ * tables here do not change.  What vCPU threads share has its own lock: each
+ * virtio device, the serial port, and ioapic_lock for the I/O APIC.
+ */
+#ifndef RINGLET_VM_H
+#define RINGLET_VM_H
+
+#include <pthread.h>
+
+#include "base.h"
+#include "ioapic.h"
+#include "layout.h"
+#include "mem.h"
+
+struct boot_entry;
+struct kvm_run;
+struct serial;
+struct virtio_dev;
+struct vm;
+
+/* Why the guest ended: the first reason given is the one that counts. */
+enum vm_end {
+	VM_RUNNING,
+	VM_POWEROFF,
+	VM_RESET,
+	VM_CRASH,    /* triple fault, KVM internal error */
+	VM_TIMEOUT,
+	VM_QUIT,     /* the user typed Ctrl-A x */
+	VM_SIGNAL,   /* SIGINT, SIGTERM, SIGHUP */
+};
+
+struct vcpu {
+	struct vm *vm;
+	unsigned index;
+	int fd;
+	struct kvm_run *run;
+	size_t run_size;
+	pthread_t thread;
+	bool started;
+	int cpu; /* host processor to run on, -1: any */
+};
+
+struct vm {
+	int kvm_fd, fd;
+	struct mem mem;
+
+	unsigned ncpus;
+	struct vcpu vcpu[MAX_CPUS];
+
+	pthread_mutex_t ioapic_lock;
+	struct ioapic ioapic;
+	int line[IOAPIC_PINS]; /* the eventfd behind each GSI, or -1 */
+
+	struct serial *serial;
+	int serial_irq;
+
+	unsigned nvirtio;
+	struct virtio_dev *virtio[MAX_VIRTIO];
+
+	int wake_fd;  /* eventfd: main should look (end, serial) */
+	bool stopping; /* atomic: vCPU threads leave their loops */
+	int end;      /* atomic, enum vm_end */
+	char why[200]; /* the sentence that goes with it, set before end */
+	pthread_mutex_t end_lock;
+	bool panicked; /* atomic: pvpanic was written */
+};
+
+/* Main thread.  They die() with one sentence: a VM that cannot be had ends it. */
+void vm_open(struct vm *vm, unsigned ncpus);
+void vm_add_memory(struct vm *vm, u64 size);
+void vm_add_serial(struct vm *vm);
+/* The next virtio window and GSI; eventfds and pages are wired here. */
+void vm_add_virtio(struct vm *vm, struct virtio_dev *dev);
+/* Registers and CPUID of every vCPU; the first starts at entry. */
+void vm_set_entry(struct vm *vm, const struct boot_entry *entry);
+/* cpus[i % n] is for vCPU i; n = 0: any. */
+void vm_start(struct vm *vm, const u16 *cpus, unsigned n);
+/* Stop and join every vCPU thread.  Safe when they were never started. */
+void vm_stop(struct vm *vm);
+void vm_close(struct vm *vm);
+
+/* Any thread: the guest has ended.  Only the first call counts. */
+void vm_end(struct vm *vm, enum vm_end how, const char *fmt, ...) PRINTF(3, 4);
+
+/* Any thread: make main look. */
+void vm_wake(struct vm *vm);
+
+/* vCPU threads: an access to a port or a physical address without RAM. */
+void vm_io(struct vm *vm, u16 port, bool write, void *data, unsigned len);
+void vm_mmio(struct vm *vm, u64 gpa, bool write, void *data, unsigned len);
+
+/* vcpu.c; main thread. */
+void vcpu_open(struct vm *vm, unsigned index);
+void vcpu_start(struct vcpu *c);
+void vcpu_kick(struct vcpu *c);
+void vcpu_close(struct vcpu *c);
+
+/* x86.c; main thread, before the vCPU runs. */
+void x86_set_cpuid(struct vm *vm, struct vcpu *c);
+void x86_set_entry(struct vcpu *c, const struct boot_entry *entry);
+/* The host's processors cannot virtualise: KVM is a software one. */
+bool x86_kvm_is_software(void);
+
+#endif

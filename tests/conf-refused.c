@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT
+/*
+ * conf-refused.c - what the command line refuses, and the whole sentence for
+ * each: what is wrong, in the user's own words, and what would be right.
+ */
+#include "conf-words.h"
+
+#define SIZE_WORDS "write a number of MiB, or one with K, M, G or T, like 512 or 2G"
+
+static void unknown_options(void)
+{
+	refused("--memory 1G", "unknown option '--memory'; did you mean '--mem'?");
+	refused("--memory=1G", "unknown option '--memory'; did you mean '--mem'?");
+	refused("-mem 1G", "unknown option '-mem'; did you mean '--mem'?");
+	refused("--kernle x", "unknown option '--kernle'; did you mean '--kernel'?");
+	refused("-kernle x", "unknown option '-kernle'; did you mean '--kernel'?");
+	refused("-pin=1", "unknown option '-pin'; did you mean '--pin'?");
+	refused("--INITRD x", "unknown option '--INITRD'; did you mean '--initrd'?");
+	refused("--dryrun", "unknown option '--dryrun'; did you mean '--dry-run'?");
+	refused("-machine q35", "unknown option '-machine'; 'ringlet help' lists them all");
+	refused("-x", "unknown option '-x'; 'ringlet help' lists them all");
+	refused("--disk a.img", "unknown option '--disk'; 'ringlet help' lists them all");
+	refused("-", "unknown option '-'; 'ringlet help' lists them all");
+}
+
+static void missing_values(void)
+{
+	refused("--mem", "option '--mem' needs a value, like: --mem 512M");
+	refused("-n", "option '-n' needs a value, like: -n tap,ip=10.0.0.1/24");
+	refused("--mem=", "option '--mem' has an empty value; write it like: --mem 512M");
+	refused("--dry-run=yes", "option '--dry-run' takes no value; leave '=yes' away");
+}
+
+static void kernels_more_than_one(void)
+{
+	refused("bzImage", "only one kernel can be booted, and both 'vmlinux' and 'bzImage' are "
+			   "named; the guest's parameters go behind --params");
+	refused("-k bzImage", "only one kernel can be booted, and both 'vmlinux' and 'bzImage' are "
+			      "named; the guest's parameters go behind --params");
+	refused("-- -v", "only one kernel can be booted, and both 'vmlinux' and '-v' are "
+			 "named; the guest's parameters go behind --params");
+}
+
+static void bad_sizes(void)
+{
+	refused("-m 12Q", "-m 12Q: not a size; " SIZE_WORDS);
+	refused("--mem 512MB", "--mem 512MB: not a size; " SIZE_WORDS);
+	refused("--mem=G", "--mem G: not a size; " SIZE_WORDS);
+	refused("-m -512", "-m -512: not a size; " SIZE_WORDS);
+	refused("-m 1.5G", "-m 1.5G: not a size; " SIZE_WORDS);
+	refused("-m 0", "-m 0: too little memory; the least is 64M");
+	refused("-m 63", "-m 63: too little memory; the least is 64M");
+	refused("-m 2T", "-m 2T: more than the 1T a guest can have");
+	refused("-m 1025G", "-m 1025G: more than the 1T a guest can have");
+	refused("-m 536870912", "-m 536870912: more than the 1T a guest can have; a number without "
+				"K, M, G or T counts MiB");
+	/* 2^64 + 512 MiB in bytes, KiB and MiB: nothing may wrap. */
+	refused("-m 18446744073709552128", "-m 18446744073709552128: more than the 1T a guest can "
+					   "have; a number without K, M, G or T counts MiB");
+	refused("-m 18014398509482496K", "-m 18014398509482496K: more than the 1T a guest can have");
+	refused("-m 17592186044928M", "-m 17592186044928M: more than the 1T a guest can have");
+	refused("-m 65537K", "-m 65537K: not a whole number of MiB; write 64M or 65M");
+}
+
+static void bad_numbers(void)
+{
+	refused("-c 0", "-c 0: not a number from 1 to 32");
+	refused("-smp 33", "-smp 33: not a number from 1 to 32");
+	refused("-smp cpus=2", "-smp cpus=2: not a number from 1 to 32");
+	refused("--cpus 2,sockets=1", "--cpus 2,sockets=1: not a number from 1 to 32");
+	refused("--timeout 0", "--timeout 0: not a number from 1 to 315360000");
+	refused("--timeout 10s", "--timeout 10s: not a number from 1 to 315360000");
+	refused("--timeout 18446744073709551617",
+		"--timeout 18446744073709551617: not a number from 1 to 315360000");
+	refused("--pin 1,", "--pin 1,: '' is not a processor's number; write a list like 1,3-5");
+	refused("--pin one", "--pin one: 'one' is not a processor's number; write a list like 1,3-5");
+	refused("--pin 1,+2", "--pin 1,+2: '+2' is not a processor's number; write a list like 1,3-5");
+	refused("--pin 1-2-3",
+		"--pin 1-2-3: '1-2-3' is not a processor's number; write a list like 1,3-5");
+	refused("--pin 5-3", "--pin 5-3: '5-3' runs backwards; write 3-5");
+	refused("--pin 4096", "--pin 4096: no processor has a number above 4095");
+	refused("--pin 0-99999999999999999999",
+		"--pin 0-99999999999999999999: no processor has a number above 4095");
+	refused("--pin 0-63,1", "--pin 0-63,1: more than the 64 processors that a list can have");
+}
+
+static void control_characters(void)
+{
+	struct words w;
+
+	split_at(&w, "vmlinux|-p|quiet\ninit=/x", "|");
+	refused_words(&w, "ringlet: argument 3 has a control character (0x0a) in it; write it on "
+			  "one line, without tabs\n");
+	split_at(&w, "", "|");
+	refused_words(&w, "ringlet: argument 1 is empty; a kernel's file name is expected\n");
+}
+
+static void unknown_keys(void)
+{
+	refused("-n macc=1", "unknown key 'macc' in --net; did you mean 'mac'?");
+	refused("-n tap,hostip=1", "unknown key 'hostip' in --net; did you mean 'ip'?");
+	refused("-n queue=256", "unknown key 'queue' in --net; did you mean 'queue_size'?");
+	refused("--net vhost=1", "unknown key 'vhost' in --net; the keys are mode, tap, fd, mac, ip, "
+				 "guest_ip, mtu, queue_size, io and cpus");
+	refused("--net user", "unknown word 'user' in --net; write tap, none, or KEY=VALUE");
+	refused("--net tpa", "unknown word 'tpa' in --net; did you mean 'tap'?");
+	refused("--net tap,mtu", "unknown word 'mtu' in --net; did you mean 'mtu=...'?");
+	refused("--net mode=tapp", "--net mode=tapp: not known; did you mean 'tap'?");
+	refused("--net mode=user", "--net mode=user: not known; write none or tap");
+	refused("--net io=urring", "--net io=urring: not known; did you mean 'uring'?");
+	refused("--net io=aio", "--net io=aio: not known; write uring or poll");
+	refused("--net tap,,mtu=1500", "an entry of --net is empty; put exactly one comma between "
+				       "two KEY=VALUE");
+	refused("--net tap,", "an entry of --net is empty; put exactly one comma between two "
+			      "KEY=VALUE");
+	refused("--net mac=", "key 'mac' in --net has no value behind the =");
+}
+
+static void keys_that_clash(void)
+{
+	refused("-n mtu=1500,mtu=1500", "key 'mtu' in --net is given twice");
+	refused("-n tap,mode=none", "key 'mode' in --net is given twice");
+	refused("-n mac=02:00:00:00:00:01,guest_mac=02:00:00:00:00:01",
+		"key 'guest_mac' in --net is given twice; it is another word for mac");
+	refused("-n tap=t,fd=3", "--net tap=t,fd=3: tap= and fd= both name the tap; keep one of "
+				 "them");
+	refused("-n none,mtu=1500", "--net none,mtu=1500: mode none means no device; leave the "
+				    "other keys away");
+	refused("-n tap=a -n tap=b", "-n tap=b: a guest has one network device at most; put all "
+				     "keys into one --net");
+}
+
+static void bad_key_values(void)
+{
+	refused("-n tap=0123456789abcdef", "--net tap=0123456789abcdef: a network interface's name "
+					   "has 15 characters at most");
+	refused("-n tap=a/b", "--net tap=a/b: not a network interface's name; it cannot be . or .., "
+			      "nor have a slash, colon, % or blank in it");
+	refused("-n tap=..", "--net tap=..: not a network interface's name; it cannot be . or .., "
+			     "nor have a slash, colon, % or blank in it");
+	refused("-n fd=2", "--net fd=2: not a number from 3 to 2147483647");
+	refused("-n fd=2147483648", "--net fd=2147483648: not a number from 3 to 2147483647");
+	refused("-n mtu=67", "--net mtu=67: not a number from 68 to 65535");
+	refused("-n mtu=65536", "--net mtu=65536: not a number from 68 to 65535");
+	refused("-n queue_size=8", "--net queue_size=8: not a number from 16 to 1024");
+	refused("-n queue_size=2048", "--net queue_size=2048: not a number from 16 to 1024");
+	refused("-n queue_size=48", "--net queue_size=48: not a power of two; write 256, 512 or "
+				    "1024");
+	refused("-n cpus=1,2x", "unknown word '2x' in --net; write tap, none, or KEY=VALUE");
+	refused("-n cpus=1,x-2", "unknown word 'x-2' in --net; write tap, none, or KEY=VALUE");
+	refused("-n cpus=1::2", "--net cpus=1::2: '' is not a processor's number; write a list like "
+				"1,3-5");
+}
+
+static void bad_macs(void)
+{
+	static const char *const odd[] = {
+		"02:00:00:00:00", "02:00:00:00:00:01:02", "02:00:00:00:00:100", "020000000001",
+		"02:00:00:00:00:0x", "02-00-00-00-00-01", ":::::", "02:00:00:00:00: 1",
+		"0x2:0:0:0:0:1", "-2:0:0:0:0:1",
+	};
+	char line[128], said[256];
+	struct words w;
+
+	for (size_t i = 0; i < ARRAY_SIZE(odd); i++) {
+		snprintf(line, sizeof(line), "vmlinux|--net|mac=%s", odd[i]);
+		split_at(&w, line, "|");
+		snprintf(said, sizeof(said), "ringlet: --net mac=%s: not a MAC address; write six "
+			 "octets, like 02:12:34:56:78:9a\n", odd[i]);
+		refused_words(&w, said);
+	}
+	refused("-n mac=00:00:00:00:00:00", "--net mac=00:00:00:00:00:00: all zero is nobody's "
+					    "address; leave the key away for a random one");
+	refused("-n mac=03:00:00:00:00:01", "--net mac=03:00:00:00:00:01: a multicast address; the "
+					    "first octet of a device's own must be even, like 02");
+}
+
+static void bad_addresses(void)
+{
+	refused("-n ip=10.0.0", "--net ip=10.0.0: not an IPv4 address; write it like 10.0.0.1");
+	refused("-n ip=fe80::1/64", "--net ip=fe80::1/64: not an IPv4 address; write it like "
+				    "10.0.0.1");
+	refused("-n ip=10.0.0.1000000000000/24", "--net ip=10.0.0.1000000000000/24: not an IPv4 "
+						 "address; write it like 10.0.0.1");
+	refused("-n ip=100.100.100.1000", "--net ip=100.100.100.1000: not an IPv4 address; write "
+					  "it like 10.0.0.1");
+	refused("-n ip=10.0.0.1/", "--net ip=10.0.0.1/: not a number from 1 to 30");
+	refused("-n ip=10.0.0.1/31", "--net ip=10.0.0.1/31: not a number from 1 to 30");
+	refused("-n host_ip=10.0.0.1/0", "--net host_ip=10.0.0.1/0: not a number from 1 to 30");
+	refused("-n ip=127.0.0.1/8", "--net ip=127.0.0.1/8: no interface can have that address; "
+				     "take a private one, like 10.0.0.1");
+	refused("-n ip=0.0.0.1", "--net ip=0.0.0.1: no interface can have that address; take a "
+				 "private one, like 10.0.0.1");
+	refused("-n guest_ip=224.0.0.1", "--net guest_ip=224.0.0.1: no interface can have that "
+					 "address; take a private one, like 10.0.0.1");
+	refused("-n ip=10.0.0.0/24", "--net ip=10.0.0.0: the network address of its network, which "
+				     "has /24; take one between the first and the last");
+	refused("-n guest_ip=10.0.0.255", "--net guest_ip=10.0.0.255: the broadcast address of its "
+					  "network, which has /24; take one between the first and "
+					  "the last");
+	refused("-n guest_ip=10.0.0.127,ip=10.0.0.1/25",
+		"--net guest_ip=10.0.0.127: the broadcast address of its network, which has /25; "
+		"take one between the first and the last");
+	refused("-n guest_ip=10.0.0.2/24", "--net guest_ip=10.0.0.2/24: the guest's network is that "
+					   "of ip=; leave the / and what follows away");
+	refused("-n ip=10.0.0.1,guest_ip=10.0.0.1", "--net guest_ip=10.0.0.1: the same as ip=; host "
+						    "and guest need an address each");
+	refused("-n guest_ip=10.0.1.2,ip=10.0.0.1/24",
+		"--net guest_ip=10.0.1.2: not in the host's network 10.0.0.1/24; they could not "
+		"reach each other");
+}
+
+/*
+ * Good command lines with a few letters changed: they are taken, or refused
+ * with one line and the right status; a sanitizer watches for the rest.
+ */
+static void scribbled(void)
+{
+	static const char *const lines[] = {
+		"run vmlinux -m 1G -c2 --pin 1,3-5 --timeout=10 --user x --dry-run -pquiet",
+		"vmlinux --net mode=tap,tap=t0,mac=02:00:00:00:00:01,ip=10.0.0.1/24,cpus=1,2-3",
+		"vmlinux -n guest_ip=10.0.0.2,mtu=1500,queue_size=256,io=poll,fd=7 -append x=y",
+	};
+	static const char letters[] = "-=,:./019azkMGT \x01\xff";
+	unsigned good = 0, bad = 0;
+
+	for (int i = 0; i < 300; i++) {
+		char line[256];
+		struct outcome o;
+		struct words w;
+
+		snprintf(line, sizeof(line), "%s", lines[i % ARRAY_SIZE(lines)]);
+		for (unsigned n = 1 + below(3); n; n--)
+			line[8 + below(strlen(line) - 8)] = letters[below(sizeof(letters) - 1)];
+		split(&w, line);
+		o = in_child(parse_and_free, &w);
+		if (!o.status) {
+			CHECK_STR(o.text, "");
+			good++;
+			continue;
+		}
+		CHECK_EQ(o.status, EXIT_BAD_ARGS);
+		CHECK(!strncmp(o.text, "ringlet: ", 9));
+		CHECK(strchr(o.text, '\n') == o.text + strlen(o.text) - 1);
+		bad++;
+	}
+	CHECK(good > 10 && bad > 10);
+}
+
+int main(void)
+{
+	static const struct check_test tests[] = {
+		{ "an unknown option is named, with the nearest one", unknown_options },
+		{ "a missing or superfluous value is named, with an example", missing_values },
+		{ "a second kernel is refused", kernels_more_than_one },
+		{ "a wrong size is refused with the right one", bad_sizes },
+		{ "a wrong number or list is refused with its limits", bad_numbers },
+		{ "control characters and empty words are refused", control_characters },
+		{ "an unknown key or word of --net is named, with the nearest one", unknown_keys },
+		{ "keys that contradict each other are refused", keys_that_clash },
+		{ "a wrong value of a key is refused with what is possible", bad_key_values },
+		{ "what is not a unicast MAC address is refused", bad_macs },
+		{ "addresses that cannot work are refused", bad_addresses },
+		{ "scribbled command lines are taken, or refused with one line", scribbled },
+	};
+
+	return check_run(tests, ARRAY_SIZE(tests));
+}

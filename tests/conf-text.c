@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: MIT
+/*
+ * conf-text.c - what is written about the command line: the full command that
+ * means the same, read back through a real shell; the guest's own command
+ * line; and the help text and manual page, which must agree with the tables.
+ */
+#include "conf-words.h"
+
+#include <ctype.h>
+
+static void full_command(void)
+{
+	struct conf c;
+	char *text;
+
+	parse(&c, "vmlinux -m 1536 -n tap=t0,mac=02:00:00:00:00:01,guest_ip=10.0.0.2,cpus=4-5 "
+		  "--pin 1-3 -v");
+	text = conf_to_command(&c);
+	CHECK_STR(text, "ringlet run --kernel vmlinux --mem 1536M --cpus 1 --net mode=tap,tap=t0,"
+			"mac=02:00:00:00:00:01,guest_ip=10.0.0.2,queue_size=1024,io=uring,"
+			"cpus=4:5 --pin 1,2,3 --verbose");
+	free(text);
+	conf_free(&c);
+}
+
+/* With everything a shell could trip over. */
+static char *random_text(void)
+{
+	static const char letters[] = "az09 '\"\\$`!*?~#&;|<>()[]{}=%-,./:\xc3\xa4";
+	char text[24];
+	unsigned n = 1 + below(sizeof(text) - 2);
+
+	for (unsigned i = 0; i < n; i++)
+		text[i] = letters[below(sizeof(letters) - 1)];
+	text[n] = 0;
+	return strdup(text);
+}
+
+static void random_cpus(struct conf_cpus *c)
+{
+	c->n = below(3) ? below(CONF_MAX_PINS + 1) : 0;
+	for (unsigned i = 0; i < c->n; i++)
+		c->cpu[i] = below(4096);
+}
+
+static void random_net(struct conf_net *n)
+{
+	n->fd = -1;
+	n->queue_size = 1024;
+	n->mmio_strict = below(2);
+	n->mode = below(4) ? NET_TAP : NET_NONE;
+	if (n->mode == NET_NONE)
+		return;
+	if (below(2))
+		snprintf(n->tap, sizeof(n->tap), "tap'%u\"", below(100));
+	else if (below(2))
+		n->fd = 3 + below(1000);
+	for (int i = 1; i < 6; i++)
+		n->mac[i] = below(256);
+	n->mac[0] = 2 + 2 * below(127);
+	if (below(2)) {
+		n->prefix = 1 + below(30);
+		n->host_ip = htonl(0x0a000001 | below(2) << 23);
+	}
+	if (below(2)) {
+		n->guest_ip = n->host_ip ? n->host_ip ^ htonl(3) : ip("192.168.7.9");
+		n->prefix = n->host_ip ? n->prefix : 24;
+	}
+	n->mtu = below(2) ? 68 + below(65468) : 0;
+	n->queue_size = 16 << below(7);
+	n->io = below(2) ? IO_POLL : IO_URING;
+	random_cpus(&n->cpus);
+}
+
+static void random_conf(struct conf *c)
+{
+	memset(c, 0, sizeof(*c));
+	c->kernel = random_text();
+	c->initrd = below(2) ? random_text() : NULL;
+	c->params = below(2) ? random_text() : strdup("");
+	c->user = below(2) ? random_text() : NULL;
+	c->mem = below(2) ? (64 + below(100000)) * MiB : (1 + below(1024)) * GiB;
+	c->cpus = 1 + below(MAX_CPUS);
+	c->timeout = below(2) ? 1 + below(100000000) : 0;
+	c->dry_run = below(2);
+	c->verbose = below(2);
+	random_net(&c->net);
+	random_cpus(&c->pin);
+}
+
+/*
+ * What the shell makes of the next command: each word on a line of its own,
+ * then an empty line, which no word is.
+ */
+static void read_words(FILE *f, struct words *w)
+{
+	char *at = w->text, *end = w->text + sizeof(w->text);
+
+	w->n = 0;
+	w->word[w->n++] = strcpy(at, "ringlet");
+	at += 8;
+	while (fgets(at, end - at, f) && strcmp(at, "\n")) {
+		CHECK(w->n < MAX_WORDS - 1);
+		w->word[w->n++] = at;
+		at += strlen(at);
+		CHECK_EQ(at[-1], '\n');
+		at[-1] = 0;
+	}
+	w->word[w->n] = NULL;
+}
+
+static void round_trip(void)
+{
+	enum { ROUNDS = 300 };
+	static struct conf c[ROUNDS];
+	FILE *script = tmpfile(), *words;
+	char shell[64];
+	struct conf back;
+
+	CHECK(script);
+	fputs("ringlet() { printf '%s\\n' \"$@\" ''; }\n", script);
+	for (int i = 0; i < ROUNDS; i++) {
+		char *command;
+
+		random_conf(&c[i]);
+		command = conf_to_command(&c[i]);
+		CHECK(!strchr(command, '\n'));
+		fprintf(script, "%s\n", command);
+		free(command);
+	}
+	CHECK(!fflush(script));
+	snprintf(shell, sizeof(shell), "exec sh /dev/fd/%d", fileno(script));
+	words = popen(shell, "r");
+	CHECK(words);
+	for (int i = 0; i < ROUNDS; i++) {
+		struct words w;
+
+		read_words(words, &w);
+		parse_words(&back, &w);
+		check_same(&c[i], &back);
+		conf_free(&back);
+		conf_free(&c[i]);
+	}
+	CHECK_EQ(pclose(words), 0);
+	fclose(script);
+}
+
+static void guest_cmdline(const char *line, const char *expected)
+{
+	struct conf c;
+	char *text;
+
+	parse(&c, line);
+	text = conf_guest_cmdline(&c);
+	CHECK_STR(text, expected);
+	free(text);
+	conf_free(&c);
+}
+
+static void guest_cmdlines(void)
+{
+	guest_cmdline("vmlinux", "console=ttyS0 panic=-1");
+	guest_cmdline("vmlinux -n ip=10.0.0.1/24", "console=ttyS0 panic=-1");
+	guest_cmdline("vmlinux -p quiet -n ip=10.0.0.1/30,guest_ip=10.0.0.2 -p panic=0",
+		      "console=ttyS0 panic=-1 "
+		      "ip=10.0.0.2::10.0.0.1:255.255.255.252::eth0:off quiet panic=0");
+	guest_cmdline("vmlinux -n guest_ip=192.168.1.7",
+		      "console=ttyS0 panic=-1 ip=192.168.1.7:::255.255.255.0::eth0:off");
+}
+
+static void print_help(void *arg)
+{
+	(void)arg;
+	conf_help();
+}
+
+static char *read_manual(void)
+{
+	FILE *f = fopen("vmm/ringlet.1", "r");
+	char *text = calloc(1, 65536);
+
+	CHECK(f && text);
+	CHECK(fread(text, 1, 65535, f) > 0);
+	fclose(f);
+	return text;
+}
+
+static bool is_word_char(char ch)
+{
+	return isalnum((u8)ch) || ch == '-' || ch == '_';
+}
+
+/* The word stands in the text with no letter, digit or dash next to it. */
+static bool has_word(const char *text, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *s = text; (s = strstr(s, word)); s++)
+		if ((s == text || !is_word_char(s[-1])) && !is_word_char(s[len]))
+			return true;
+	return false;
+}
+
+static void check_listed(const char *where, bool listed, const char *name)
+{
+	if (!listed)
+		printf("# '%s' is missing in %s\n", name, where);
+	CHECK(listed);
+}
+
+static void tables_are_documented(void)
+{
+	struct outcome help = in_child(print_help, NULL);
+	char *manual = read_manual(), mdoc[64];
+	const char *name;
+
+	for (unsigned i = 0; (name = conf_option_name(i)); i++) {
+		snprintf(mdoc, sizeof(mdoc), "Fl %s", name + 1);
+		check_listed("the help text", has_word(help.text, name), name);
+		check_listed("the manual page", has_word(manual, mdoc), name);
+	}
+	for (unsigned i = 0; (name = conf_net_key_name(i)); i++) {
+		snprintf(mdoc, sizeof(mdoc), "Cm %s Ns =", name);
+		check_listed("the help text", has_word(help.text, name), name);
+		check_listed("the manual page", strstr(manual, mdoc), name);
+	}
+	free(manual);
+}
+
+static bool is_option(const char *name, size_t len)
+{
+	const char *known;
+
+	for (unsigned i = 0; (known = conf_option_name(i)); i++)
+		if (strlen(known) == len && !memcmp(known, name, len))
+			return true;
+	return false;
+}
+
+/* Every word that looks like an option is one. */
+static void documents_are_true(void)
+{
+	struct outcome help = in_child(print_help, NULL);
+	char *manual = read_manual(), name[64];
+	unsigned n = 0;
+
+	for (const char *s = help.text; *s; s++) {
+		size_t len = strspn(s, "-abcdefghijklmnopqrstuvwxyz");
+
+		if (*s != '-' || is_word_char(s[-1]))
+			continue;
+		snprintf(name, sizeof(name), "%.*s", (int)len, s);
+		check_listed("the option table", is_option(s, len), name);
+		n++;
+		s += len - 1;
+	}
+	for (const char *s = manual; (s = strstr(s, "Fl ")); s++) {
+		size_t len = strspn(s + 3, "-abcdefghijklmnopqrstuvwxyz");
+
+		snprintf(name, sizeof(name), "-%.*s", (int)len, s + 3);
+		check_listed("the option table", !strcmp(name, "--") || is_option(name, strlen(name)),
+			     name);
+		n++;
+	}
+	CHECK(n > 60);
+	free(manual);
+}
+
+static void help_fits(void)
+{
+	static const char *const needed[] = {
+		"Examples:\n", "  0 ", "  32 ", "  33 ", " 34 ", " 35 ", " 36 ", " 125 ", "Ctrl-A x",
+	};
+	struct outcome help = in_child(print_help, NULL);
+
+	CHECK_EQ(help.status, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
+		CHECK_HAS(help.text, needed[i]);
+	for (char *s = help.text, *end; *s; s = end + 1) {
+		end = strchr(s, '\n');
+		CHECK(end);
+		*end = 0;
+		for (char *ch = s; *ch; ch++)
+			CHECK(*ch >= ' ' && *ch <= '~');
+		if (end - s > 80)
+			printf("# too wide: %s\n", s);
+		CHECK(end - s <= 80);
+	}
+}
+
+/* The examples in the help text are ones that work. */
+static void examples_parse(void)
+{
+	struct outcome help = in_child(print_help, NULL);
+	char *s = strstr(help.text, "Examples:\n");
+	int n = 0;
+
+	CHECK(s);
+	for (s = strstr(s, "\n  ringlet "); s; s = strstr(s, "\n  ringlet ")) {
+		char line[256], *quote;
+		struct conf c;
+
+		s += strlen("\n  ringlet ");
+		snprintf(line, sizeof(line), "%.*s", (int)strcspn(s, "\n"), s);
+		/* Without a shell the quoted blank would end the word. */
+		quote = strchr(line, '\'');
+		if (quote)
+			*strchr(quote, ' ') = '_';
+		parse(&c, line);
+		CHECK_EQ(c.verb, VERB_RUN);
+		conf_free(&c);
+		n++;
+	}
+	CHECK_EQ(n, 3);
+}
+
+static void manual_is_clean(void)
+{
+	int status = system("command -v mandoc >/dev/null || exit 77;"
+			    "mandoc -T lint -W warning vmm/ringlet.1 >&2");
+
+	CHECK(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		SKIP("mandoc is not installed");
+	CHECK_EQ(WEXITSTATUS(status), 0);
+}
+
+int main(void)
+{
+	static const struct check_test tests[] = {
+		{ "the full command line leaves nothing to defaults", full_command },
+		{ "a shell and the parser read any full command line back the same", round_trip },
+		{ "the guest's command line has ours, the network's, then the user's", guest_cmdlines },
+		{ "every option and key is in the help text and the manual page",
+		  tables_are_documented },
+		{ "every option in the help text and the manual page exists", documents_are_true },
+		{ "the help text fits 80 columns and lists every exit status", help_fits },
+		{ "the examples in the help text parse", examples_parse },
+		{ "the manual page has no mdoc mistakes", manual_is_clean },
+	};
+
+	return check_run(tests, ARRAY_SIZE(tests));
+}

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: MIT
+/*
+ * conf.c - what the command line accepts and what comes of it: options in all
+ * their spellings, the keys of --net, and the kernel that nobody named.
+ */
+#include "conf-words.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+static void defaults(void)
+{
+	struct conf c;
+
+	parse(&c, "some/kernel");
+	CHECK_EQ(c.verb, VERB_RUN);
+	CHECK_STR(c.kernel, "some/kernel");
+	CHECK(!c.kernel_is_found);
+	CHECK(!c.initrd);
+	CHECK_STR(c.params, "");
+	CHECK_EQ(c.mem, 512 * MiB);
+	CHECK_EQ(c.cpus, 1);
+	CHECK_EQ(c.net.mode, NET_NONE);
+	CHECK_EQ(c.net.fd, -1);
+	CHECK_EQ(c.pin.n, 0);
+	CHECK_EQ(c.timeout, 0);
+	CHECK(!c.user);
+	CHECK(!c.dry_run && !c.verbose && !c.net.mmio_strict);
+	conf_free(&c);
+}
+
+static void every_option_arrives(void)
+{
+	struct conf c;
+
+	parse(&c, "run -i rd -p one -m 1G -c 4 --pin 3,1-2 --timeout 60 --user alice "
+		  "--mmio-strict --dry-run -v -p two --nographic -- -kernel-");
+	CHECK_STR(c.kernel, "-kernel-");
+	CHECK_STR(c.initrd, "rd");
+	CHECK_STR(c.params, "one two");
+	CHECK_EQ(c.mem, GiB);
+	CHECK_EQ(c.cpus, 4);
+	CHECK_EQ(c.pin.n, 3);
+	CHECK_EQ(c.pin.cpu[0], 3);
+	CHECK_EQ(c.pin.cpu[1], 1);
+	CHECK_EQ(c.pin.cpu[2], 2);
+	CHECK_EQ(c.timeout, 60);
+	CHECK_STR(c.user, "alice");
+	CHECK(c.net.mmio_strict && c.dry_run && c.verbose);
+	conf_free(&c);
+}
+
+static void spellings_agree(void)
+{
+	static const char *const lines[] = {
+		"vmlinux -i rd -p quiet -m 1024 -c 2 -n none -v",
+		"run vmlinux --initrd rd --params quiet --mem 1024 --cpus 2 --net none --verbose",
+		"--initrd=rd --params=quiet --mem=1024 --cpus=2 --net=none --verbose --kernel=vmlinux",
+		"-kernel vmlinux -initrd rd -append quiet -m 1024 -smp 2 -nographic -v",
+		"--kernel vmlinux --append quiet --smp=2 -m1G -ird -n none -v",
+		"-kvmlinux -ird -pquiet -m1024M -c2 -nnone -v",
+		"run -k=vmlinux -i=rd -p=quiet -m=1048576k -c=2 -n=mode=none -v",
+		"-m 64 -c 1 -i other -k other -m 1g -c 2 -i rd -k vmlinux -p quiet -v",
+	};
+	struct conf first, other;
+
+	parse(&first, lines[0]);
+	CHECK_STR(first.kernel, "vmlinux");
+	CHECK_STR(first.initrd, "rd");
+	for (size_t i = 1; i < ARRAY_SIZE(lines); i++) {
+		parse(&other, lines[i]);
+		check_same(&first, &other);
+		conf_free(&other);
+	}
+	conf_free(&first);
+}
+
+static void attached_parameters(void)
+{
+	struct conf c;
+
+	/* The nearest traps: --pin is one letter away, and a prefix. */
+	parse(&c, "vmlinux -pinit=/bin/sh -p= -pro");
+	CHECK_STR(c.params, "init=/bin/sh ro");
+	conf_free(&c);
+}
+
+static void sizes(void)
+{
+	static const struct {
+		const char *text;
+		u64 bytes;
+	} good[] = {
+		{ "64", 64 * MiB },	    { "65536K", 64 * MiB }, { "65536k", 64 * MiB },
+		{ "512M", 512 * MiB },	    { "2g", 2 * GiB },	    { "1T", 1024 * GiB },
+		{ "1048576", 1024 * GiB },  { "5120m", 5 * GiB },   { "00512", 512 * MiB },
+	};
+	char line[64];
+	struct conf c;
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		snprintf(line, sizeof(line), "vmlinux -m %s", good[i].text);
+		parse(&c, line);
+		CHECK_EQ(c.mem, good[i].bytes);
+		conf_free(&c);
+	}
+}
+
+static void verbs(void)
+{
+	static const struct {
+		const char *line;
+		enum conf_verb verb;
+	} good[] = {
+		{ "version", VERB_VERSION }, { "--version", VERB_VERSION },
+		{ "help", VERB_HELP },	     { "--help", VERB_HELP },
+		{ "-h", VERB_HELP },	     { "run -m 512 --help", VERB_HELP },
+		{ "run vmlinux", VERB_RUN }, { "./help", VERB_RUN },
+	};
+	struct conf c;
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		parse(&c, good[i].line);
+		CHECK_EQ(c.verb, good[i].verb);
+		conf_free(&c);
+	}
+}
+
+static void net_keys(void)
+{
+	static const u8 mac[6] = { 0x02, 0x12, 0x34, 0x56, 0x78, 0x9a };
+	struct conf c, lkvm;
+
+	parse(&c, "vmlinux -n mode=tap,tap=tap0,mac=02:12:34:56:78:9A,ip=10.1.2.1/28,"
+		  "guest_ip=10.1.2.14,mtu=9000,queue_size=256,io=poll,cpus=1:3-4");
+	CHECK_EQ(c.net.mode, NET_TAP);
+	CHECK_STR(c.net.tap, "tap0");
+	CHECK_EQ(c.net.fd, -1);
+	CHECK(!memcmp(c.net.mac, mac, 6));
+	CHECK_EQ(c.net.host_ip, ip("10.1.2.1"));
+	CHECK_EQ(c.net.prefix, 28);
+	CHECK_EQ(c.net.guest_ip, ip("10.1.2.14"));
+	CHECK_EQ(c.net.mtu, 9000);
+	CHECK_EQ(c.net.queue_size, 256);
+	CHECK_EQ(c.net.io, IO_POLL);
+	CHECK_EQ(c.net.cpus.n, 3);
+	CHECK_EQ(c.net.cpus.cpu[0], 1);
+	CHECK_EQ(c.net.cpus.cpu[2], 4);
+
+	parse(&lkvm, "vmlinux -n guest_mac=2:12:34:56:78:9a,queue_size=256,cpus=1,3,4,tapif=tap0,"
+		     "host_ip=10.1.2.1/28,guest_ip=10.1.2.14,mtu=9000,io=poll");
+	check_same(&c, &lkvm);
+	conf_free(&lkvm);
+	conf_free(&c);
+}
+
+static void tap_is_implied(void)
+{
+	static const char *const lines[] = {
+		"tap", "mode=tap", "tap=t", "fd=3", "ip=10.0.0.1", "mtu=1500", "cpus=0", "io=uring",
+		"mac=02:00:00:00:00:01", "guest_ip=10.0.0.2", "tap,queue_size=16",
+	};
+	char line[128];
+	struct conf c;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		snprintf(line, sizeof(line), "vmlinux -n %s", lines[i]);
+		parse(&c, line);
+		CHECK_EQ(c.net.mode, NET_TAP);
+		CHECK_EQ(c.net.mac[0], 0x02);
+		conf_free(&c);
+	}
+	parse(&c, "vmlinux -n tap");
+	CHECK_STR(c.net.tap, "");
+	CHECK_EQ(c.net.queue_size, 1024);
+	CHECK_EQ(c.net.io, IO_URING);
+	CHECK_EQ(c.net.mtu, 0);
+	CHECK_EQ(c.net.prefix, 0);
+	conf_free(&c);
+	parse(&c, "vmlinux -n ip=10.0.0.1");
+	CHECK_EQ(c.net.prefix, 24);
+	conf_free(&c);
+	parse(&c, "vmlinux -n none");
+	CHECK_EQ(c.net.mode, NET_NONE);
+	conf_free(&c);
+}
+
+static void random_macs(void)
+{
+	u8 mac[3][6];
+	struct conf c;
+
+	for (int i = 0; i < 3; i++) {
+		parse(&c, "vmlinux -n tap");
+		memcpy(mac[i], c.net.mac, 6);
+		CHECK_EQ(mac[i][0], 0x02);
+		conf_free(&c);
+	}
+	CHECK(memcmp(mac[0], mac[1], 6) && memcmp(mac[1], mac[2], 6) && memcmp(mac[0], mac[2], 6));
+}
+
+static void cpu_lists(void)
+{
+	struct conf c;
+
+	parse(&c, "vmlinux --pin 0-63");
+	CHECK_EQ(c.pin.n, CONF_MAX_PINS);
+	CHECK_EQ(c.pin.cpu[63], 63);
+	conf_free(&c);
+	parse(&c, "vmlinux --pin 4095,7,7:2-2");
+	CHECK_EQ(c.pin.n, 4);
+	CHECK_EQ(c.pin.cpu[0], 4095);
+	CHECK_EQ(c.pin.cpu[2], 7);
+	CHECK_EQ(c.pin.cpu[3], 2);
+	conf_free(&c);
+	/* The comma ends the list where a key follows. */
+	parse(&c, "vmlinux -n cpus=1-2,4,mtu=1500");
+	CHECK_EQ(c.net.cpus.n, 3);
+	CHECK_EQ(c.net.cpus.cpu[2], 4);
+	CHECK_EQ(c.net.mtu, 1500);
+	conf_free(&c);
+}
+
+static void parse_and_tell(void *arg)
+{
+	struct words w;
+	struct conf c;
+
+	split(&w, "-m 128");
+	if (chdir(arg))
+		_exit(1);
+	conf_parse(&c, w.n, w.word);
+	printf("%s %d\n", c.kernel, c.kernel_is_found);
+	conf_free(&c);
+}
+
+static void make(int dir, const char *name)
+{
+	int fd = openat(dir, name, O_CREAT | O_WRONLY, 0644);
+
+	CHECK(fd >= 0);
+	close(fd);
+}
+
+/*
+ * First in an empty directory, then with more and more in it, from the last
+ * place looked at to the first; a directory of the right name is no kernel.
+ */
+static void look_for_kernels(const char *path, int dir, struct outcome found[5])
+{
+	found[0] = in_child(parse_and_tell, (char *)path);
+	make(dir, "vmlinux");
+	found[1] = in_child(parse_and_tell, (char *)path);
+	CHECK(!mkdirat(dir, "bzImage", 0755));
+	found[2] = in_child(parse_and_tell, (char *)path);
+	CHECK(!unlinkat(dir, "bzImage", AT_REMOVEDIR));
+	CHECK(!symlinkat("vmlinux", dir, "bzImage"));
+	found[3] = in_child(parse_and_tell, (char *)path);
+	CHECK(!mkdirat(dir, "arch", 0755) && !mkdirat(dir, "arch/x86", 0755) &&
+	      !mkdirat(dir, "arch/x86/boot", 0755));
+	make(dir, "arch/x86/boot/bzImage");
+	found[4] = in_child(parse_and_tell, (char *)path);
+}
+
+static void kernels_are_found(void)
+{
+	static const char *const litter[] = { "arch/x86/boot/bzImage", "arch/x86/boot", "arch/x86",
+					      "arch", "bzImage", "vmlinux" };
+	char path[] = "/tmp/ringlet-conf-XXXXXX", own[256], expected[1024];
+	struct outcome found[5] = { 0 };
+	struct utsname host;
+	struct stat st;
+	int dir;
+
+	CHECK(mkdtemp(path));
+	dir = open(path, O_RDONLY | O_DIRECTORY);
+	CHECK(dir >= 0);
+	look_for_kernels(path, dir, found);
+	for (size_t i = 0; i < ARRAY_SIZE(litter); i++)
+		if (unlinkat(dir, litter[i], 0))
+			unlinkat(dir, litter[i], AT_REMOVEDIR);
+	close(dir);
+	CHECK(!rmdir(path));
+
+	CHECK(!uname(&host));
+	snprintf(own, sizeof(own), "/boot/vmlinuz-%s", host.release);
+	if (!stat(own, &st) && S_ISREG(st.st_mode)) {
+		snprintf(expected, sizeof(expected), "%s 1\n", own);
+		CHECK_EQ(found[0].status, 0);
+	} else {
+		snprintf(expected, sizeof(expected),
+			 "ringlet: no kernel is named and there is none at ./arch/x86/boot/bzImage, "
+			 "./bzImage, ./vmlinux or %s; write 'ringlet FILE'\n", own);
+		CHECK_EQ(found[0].status, EXIT_BAD_ARGS);
+	}
+	CHECK_STR(found[0].text, expected);
+	CHECK_STR(found[1].text, "./vmlinux 1\n");
+	CHECK_STR(found[2].text, "./vmlinux 1\n");
+	CHECK_STR(found[3].text, "./bzImage 1\n");
+	CHECK_STR(found[4].text, "./arch/x86/boot/bzImage 1\n");
+}
+
+int main(void)
+{
+	static const struct check_test tests[] = {
+		{ "without options there are defaults", defaults },
+		{ "every option arrives in the configuration", every_option_arrives },
+		{ "all spellings of a command line mean the same", spellings_agree },
+		{ "parameters may follow -p directly", attached_parameters },
+		{ "a size has a suffix or counts MiB", sizes },
+		{ "run, version and help are verbs, and --help works anywhere", verbs },
+		{ "every key of --net arrives, and so do kvmtool's spellings", net_keys },
+		{ "any key of --net implies a tap", tap_is_implied },
+		{ "a MAC address not given is random, local and unicast", random_macs },
+		{ "processor lists have ranges, commas and colons", cpu_lists },
+		{ "a kernel not named is found where kernels are built", kernels_are_found },
+	};
+
+	return check_run(tests, ARRAY_SIZE(tests));
+}

@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: MIT
+/*
+ * conf.c - the command line becomes a struct conf, or one sentence about what
+ * is wrong with it and how to put it right.
+ *
+ * Options follow getopt's habits ("--mem 512", "--mem=512", "-m512"), and
+ * QEMU's single-dash words are understood where the meaning is the same.
+ * Everything that can be judged without looking at the host is judged here,
+ * so that the rest of the program meets only values it can use; the keys of
+ * --net are conf_net.c's.  Nothing of the host is touched except to look for
+ * a kernel when none is named.
+ */
+#include "conf_internal.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+#include "log.h"
+
+#define DEFAULT_MEM (512 * MiB)
+#define MEM_MAX (1ULL << 40)
+#define TIMEOUT_MAX 315360000 /* seconds: ten years, and far from overflowing a timer */
+#define PIN_MAX 4095	      /* the largest CONFIG_NR_CPUS, less one */
+
+enum option {
+	OPT_KERNEL,
+	OPT_INITRD,
+	OPT_PARAMS,
+	OPT_MEM,
+	OPT_CPUS,
+	OPT_NET,
+	OPT_PIN,
+	OPT_TIMEOUT,
+	OPT_USER,
+	OPT_MMIO_STRICT,
+	OPT_DRY_RUN,
+	OPT_VERBOSE,
+	OPT_NOGRAPHIC,
+	OPT_VERSION,
+	OPT_HELP,
+};
+
+/* Every spelling; of spellings equally near to a mistyped one the first is suggested. */
+static const struct spelling {
+	const char *name;
+	enum option option;
+	const char *example; /* of a value, NULL when the option takes none */
+} spellings[] = {
+	{ "--kernel", OPT_KERNEL, "bzImage" },
+	{ "-k", OPT_KERNEL, "bzImage" },
+	{ "-kernel", OPT_KERNEL, "bzImage" },
+	{ "--initrd", OPT_INITRD, "initrd.img" },
+	{ "-i", OPT_INITRD, "initrd.img" },
+	{ "-initrd", OPT_INITRD, "initrd.img" },
+	{ "--params", OPT_PARAMS, "'root=/dev/ram0 quiet'" },
+	{ "-p", OPT_PARAMS, "'root=/dev/ram0 quiet'" },
+	{ "--append", OPT_PARAMS, "'root=/dev/ram0 quiet'" },
+	{ "-append", OPT_PARAMS, "'root=/dev/ram0 quiet'" },
+	{ "--mem", OPT_MEM, "512M" },
+	{ "-m", OPT_MEM, "512M" },
+	{ "--cpus", OPT_CPUS, "2" },
+	{ "-c", OPT_CPUS, "2" },
+	{ "--smp", OPT_CPUS, "2" },
+	{ "-smp", OPT_CPUS, "2" },
+	{ "--net", OPT_NET, "tap,ip=10.0.0.1/24" },
+	{ "-n", OPT_NET, "tap,ip=10.0.0.1/24" },
+	{ "--pin", OPT_PIN, "1,3-5" },
+	{ "--timeout", OPT_TIMEOUT, "60" },
+	{ "--user", OPT_USER, "nobody" },
+	{ "--mmio-strict", OPT_MMIO_STRICT, NULL },
+	{ "--dry-run", OPT_DRY_RUN, NULL },
+	{ "--verbose", OPT_VERBOSE, NULL },
+	{ "-v", OPT_VERBOSE, NULL },
+	{ "--nographic", OPT_NOGRAPHIC, NULL },
+	{ "-nographic", OPT_NOGRAPHIC, NULL },
+	{ "--version", OPT_VERSION, NULL },
+	{ "--help", OPT_HELP, NULL },
+	{ "-h", OPT_HELP, NULL },
+};
+
+/* What is known while the words are gone through, and of no use after that. */
+struct parse {
+	struct conf *conf;
+	const char *kernel_option; /* the spelling that named the kernel, NULL if none did */
+	const char *kernel_word;   /* or the word that did without an option */
+	bool net_given;
+};
+
+const char *conf_option_name(unsigned i)
+{
+	return i < ARRAY_SIZE(spellings) ? spellings[i].name : NULL;
+}
+
+static const struct spelling *spelling_find(const char *name, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(spellings); i++)
+		if (strlen(spellings[i].name) == len && !memcmp(spellings[i].name, name, len))
+			return &spellings[i];
+	return NULL;
+}
+
+static char *copy(const char *s)
+{
+	char *c = strdup(s);
+
+	if (!c)
+		die("out of memory while reading the command line");
+	return c;
+}
+
+static void set_string(const char **field, const char *value)
+{
+	free((char *)*field);
+	*field = copy(value);
+}
+
+u64 conf_number(const char *where, const char *value, u64 min, u64 max)
+{
+	size_t digits = strspn(value, "0123456789");
+	u64 n = strtoull(value, NULL, 10); /* its most, if there are too many digits */
+
+	if (!digits || value[digits] || n < min || n > max)
+		die_args("%s%s: not a number from %llu to %llu", where, value,
+			 (unsigned long long)min, (unsigned long long)max);
+	return n;
+}
+
+static u64 parse_size(const char *where, const char *value)
+{
+	static const char units[] = "kmgt";
+	size_t digits = strspn(value, "0123456789");
+	const char *suffix = value + digits, *unit;
+	u64 n, size;
+	unsigned shift = 20;
+
+	if (*suffix) {
+		unit = strchr(units, tolower((u8)*suffix));
+		if (!unit || suffix[1])
+			digits = 0;
+		else
+			shift = 10 * (unit - units + 1);
+	}
+	if (!digits)
+		die_args("%s%s: not a size; write a number of MiB, or one with K, M, G or T, "
+			 "like 512 or 2G", where, value);
+	n = strtoull(value, NULL, 10);
+	if (n > MEM_MAX >> shift)
+		die_args("%s%s: more than the 1T a guest can have%s", where, value,
+			 *suffix ? "" : "; a number without K, M, G or T counts MiB");
+	size = n << shift;
+	if (size < LAYOUT_RAM_MIN)
+		die_args("%s%s: too little memory; the least is %lluM", where, value,
+			 LAYOUT_RAM_MIN / MiB);
+	if (size % MiB)
+		die_args("%s%s: not a whole number of MiB; write %lluM or %lluM", where, value,
+			 (unsigned long long)(size / MiB), (unsigned long long)(size / MiB + 1));
+	return size;
+}
+
+/* One "3" or "3-5", len characters of the value. */
+static void cpu_range(const char *where, const char *value, const char *s, size_t len,
+		      struct conf_cpus *cpus)
+{
+	unsigned long first, last;
+	char *end;
+
+	first = last = strtoul(s, &end, 10);
+	if (*end == '-' && isdigit((u8)end[1]))
+		last = strtoul(end + 1, &end, 10);
+	/* strtoul() would have taken a sign or a blank in front. */
+	if (!isdigit((u8)*s) || end != s + len)
+		die_args("%s%s: '%.*s' is not a processor's number; write a list like 1,3-5", where,
+			 value, (int)len, s);
+	if (first > PIN_MAX || last > PIN_MAX)
+		die_args("%s%s: no processor has a number above %u", where, value, PIN_MAX);
+	if (last < first)
+		die_args("%s%s: '%.*s' runs backwards; write %lu-%lu", where, value, (int)len, s,
+			 last, first);
+	for (unsigned long cpu = first; cpu <= last; cpu++) {
+		if (cpus->n == CONF_MAX_PINS)
+			die_args("%s%s: more than the %u processors that a list can have", where,
+				 value, CONF_MAX_PINS);
+		cpus->cpu[cpus->n++] = cpu;
+	}
+}
+
+void conf_cpu_list(const char *where, const char *value, struct conf_cpus *cpus)
+{
+	const char *s = value;
+
+	memset(cpus, 0, sizeof(*cpus));
+	for (;;) {
+		size_t len = strcspn(s, ",:");
+
+		cpu_range(where, value, s, len, cpus);
+		if (!s[len])
+			return;
+		s += len + 1;
+	}
+}
+
+static void add_params(struct conf *c, const char *value)
+{
+	size_t len = strlen(c->params);
+	char *grown;
+
+	if (!*value)
+		return;
+	grown = realloc(c->params, len + strlen(value) + 2);
+	if (!grown)
+		die("out of memory while reading the command line");
+	c->params = grown;
+	if (len)
+		grown[len++] = ' ';
+	strcpy(grown + len, value);
+}
+
+static _Noreturn void refuse_second_kernel(const struct parse *p, const char *second)
+{
+	die_args("only one kernel can be booted, and both '%s' and '%s' are named; "
+		 "the guest's parameters go behind --params",
+		 p->kernel_word ? p->kernel_word : p->conf->kernel, second);
+}
+
+static void take_kernel_word(struct parse *p, const char *word)
+{
+	if (p->kernel_word || p->kernel_option)
+		refuse_second_kernel(p, word);
+	p->kernel_word = word;
+	set_string(&p->conf->kernel, word);
+}
+
+/* Returns false when the rest of the command line does not matter any more. */
+static bool take_option(struct parse *p, const struct spelling *o, const char *value)
+{
+	struct conf *c = p->conf;
+	char where[32];
+
+	snprintf(where, sizeof(where), "%s ", o->name);
+	switch (o->option) {
+	case OPT_KERNEL:
+		if (p->kernel_word)
+			refuse_second_kernel(p, value);
+		p->kernel_option = o->name;
+		set_string(&c->kernel, value);
+		break;
+	case OPT_INITRD:
+		set_string(&c->initrd, value);
+		break;
+	case OPT_PARAMS:
+		add_params(c, value);
+		break;
+	case OPT_MEM:
+		c->mem = parse_size(where, value);
+		break;
+	case OPT_CPUS:
+		c->cpus = conf_number(where, value, 1, MAX_CPUS);
+		break;
+	case OPT_NET:
+		if (p->net_given)
+			die_args("%s%s: a guest has one network device at most; put all keys into "
+				 "one --net", where, value);
+		p->net_given = true;
+		conf_net_parse(&c->net, value);
+		break;
+	case OPT_PIN:
+		conf_cpu_list(where, value, &c->pin);
+		break;
+	case OPT_TIMEOUT:
+		c->timeout = conf_number(where, value, 1, TIMEOUT_MAX);
+		break;
+	case OPT_USER:
+		set_string(&c->user, value);
+		break;
+	case OPT_MMIO_STRICT:
+		c->net.mmio_strict = true;
+		break;
+	case OPT_DRY_RUN:
+		c->dry_run = true;
+		break;
+	case OPT_VERBOSE:
+		c->verbose = true;
+		break;
+	case OPT_NOGRAPHIC: /* the console is on stdin and stdout always */
+		break;
+	case OPT_VERSION:
+		c->verb = VERB_VERSION;
+		return false;
+	case OPT_HELP:
+		c->verb = VERB_HELP;
+		return false;
+	}
+	return true;
+}
+
+static _Noreturn void refuse_option(const char *word)
+{
+	int len = MIN(strcspn(word, "="), 200); /* the value is not what is wrong */
+	const char *near;
+	char name[201];
+
+	snprintf(name, sizeof(name), "%.*s", len, word);
+	near = suggest_nearest(name, conf_option_name);
+	if (near)
+		die_args("unknown option '%s'; did you mean '%s'?", name, near);
+	die_args("unknown option '%s'; 'ringlet help' lists them all", name);
+}
+
+/*
+ * The option of "-m512" or "-k/boot/vmlinuz".  A slip in one of the long
+ * words, or one of QEMU's that we do not have, must not be taken for it:
+ * "-pin=1" is not the parameter "in=1", nor "-machine" a memory size.
+ */
+static const struct spelling *attached(const char *word)
+{
+	const struct spelling *o = spelling_find(word, 2);
+	size_t head = strcspn(word, "=");
+
+	if (!o || !o->example)
+		return NULL;
+	if (o->option == OPT_MEM || o->option == OPT_CPUS)
+		return isdigit((u8)word[2]) ? o : NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(spellings); i++) {
+		const char *bare = spellings[i].name + strspn(spellings[i].name, "-");
+
+		if (strlen(bare) == head - 1 && !memcmp(bare, word + 1, head - 1))
+			return NULL;
+	}
+	return suggest_nearest(word, conf_option_name) ? NULL : o;
+}
+
+/* Which option the word is, and the value when it is in the same word. */
+static const struct spelling *recognise(const char *word, const char **value)
+{
+	size_t len = strlen(word), name_len = strcspn(word, "=");
+	const struct spelling *o = spelling_find(word, len);
+
+	*value = NULL;
+	if (o)
+		return o;
+	if (name_len < len) {
+		o = spelling_find(word, name_len);
+		if (o && !o->example)
+			die_args("option '%s' takes no value; leave '%s' away", o->name,
+				 word + name_len);
+		if (o) {
+			*value = word + name_len + 1;
+			return o;
+		}
+	}
+	if (word[1] != '-' && len > 2) {
+		o = attached(word);
+		if (o) {
+			*value = word + 2;
+			return o;
+		}
+	}
+	refuse_option(word);
+}
+
+static const char *const kernel_places[] = {
+	"./arch/x86/boot/bzImage",
+	"./bzImage",
+	"./vmlinux",
+};
+
+static bool is_file(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISREG(st.st_mode);
+}
+
+/* Where people who build kernels have one, then the host's own. */
+static void find_kernel(struct conf *c)
+{
+	struct utsname host;
+	char own[sizeof("/boot/vmlinuz-") + sizeof(host.release)];
+
+	if (uname(&host))
+		die("cannot tell the version of the host's kernel; name a kernel to boot");
+	snprintf(own, sizeof(own), "/boot/vmlinuz-%s", host.release);
+	for (size_t i = 0; i < ARRAY_SIZE(kernel_places) && !c->kernel; i++)
+		if (is_file(kernel_places[i]))
+			set_string(&c->kernel, kernel_places[i]);
+	if (!c->kernel && is_file(own))
+		set_string(&c->kernel, own);
+	if (!c->kernel)
+		die_args("no kernel is named and there is none at %s, %s, %s or %s; "
+			 "write 'ringlet FILE'",
+			 kernel_places[0], kernel_places[1], kernel_places[2], own);
+	c->kernel_is_found = true;
+}
+
+/*
+ * A file name or parameter with a line feed in it would break the guest's
+ * command line, and the one line that --verbose prints.
+ */
+static void check_words(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		for (const char *s = argv[i]; *s; s++)
+			if (iscntrl((u8)*s))
+				die_args("argument %d has a control character (0x%02x) in it; "
+					 "write it on one line, without tabs", i, (u8)*s);
+}
+
+static int take_verb(struct conf *c, int argc, char **argv)
+{
+	if (argc < 2)
+		return 1;
+	if (!strcmp(argv[1], "version"))
+		c->verb = VERB_VERSION;
+	else if (!strcmp(argv[1], "help"))
+		c->verb = VERB_HELP;
+	else
+		return strcmp(argv[1], "run") ? 1 : 2;
+	return argc;
+}
+
+void conf_parse(struct conf *c, int argc, char **argv)
+{
+	struct parse p = { .conf = c };
+	bool options_ended = false;
+
+	memset(c, 0, sizeof(*c));
+	c->mem = DEFAULT_MEM;
+	c->cpus = 1;
+	c->params = copy("");
+	conf_net_init(&c->net);
+	check_words(argc, argv);
+
+	for (int i = take_verb(c, argc, argv); i < argc; i++) {
+		const struct spelling *o;
+		const char *value;
+
+		if (options_ended || argv[i][0] != '-') {
+			if (!argv[i][0])
+				die_args("argument %d is empty; a kernel's file name is expected",
+					 i);
+			take_kernel_word(&p, argv[i]);
+			continue;
+		}
+		if (!strcmp(argv[i], "--")) {
+			options_ended = true;
+			continue;
+		}
+		o = recognise(argv[i], &value);
+		if (o->example && !value && i + 1 < argc)
+			value = argv[++i];
+		if (o->example && !value)
+			die_args("option '%s' needs a value, like: %s %s", o->name, o->name,
+				 o->example);
+		if (o->example && !*value && o->option != OPT_PARAMS)
+			die_args("option '%s' has an empty value; write it like: %s %s", o->name,
+				 o->name, o->example);
+		if (!take_option(&p, o, value))
+			return;
+	}
+	if (c->verb == VERB_RUN && !c->kernel)
+		find_kernel(c);
+}
+
+void conf_free(struct conf *c)
+{
+	free((char *)c->kernel);
+	free((char *)c->initrd);
+	free((char *)c->user);
+	free(c->params);
+	memset(c, 0, sizeof(*c));
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * conf_internal.h - what the files of the command line share among themselves.
+ * Main thread only, like all of conf.h.
+ */
+#ifndef RINGLET_CONF_INTERNAL_H
+#define RINGLET_CONF_INTERNAL_H
+
+#include "conf.h"
+
+/*
+ * The name nearest to a mistyped word, or NULL when none is near enough to be
+ * what was meant.  name(i) lists the candidates, NULL behind the last.
+ */
+const char *suggest_nearest(const char *word, const char *(*name)(unsigned i));
+
+/*
+ * In what follows, `where` is what stands before the value on the command
+ * line, separator included ("--mem ", "--net mtu="): messages quote the two
+ * together, as the user wrote them.
+ */
+
+/* A decimal number from min to max, or die_args(). */
+u64 conf_number(const char *where, const char *value, u64 min, u64 max);
+
+/* "1,3-5"; a colon separates as well as a comma does. */
+void conf_cpu_list(const char *where, const char *value, struct conf_cpus *cpus);
+
+/* No device: what holds without --net. */
+void conf_net_init(struct conf_net *net);
+
+/* The KEY=VAL,... of --net. */
+void conf_net_parse(struct conf_net *net, const char *list);
+
+#endif

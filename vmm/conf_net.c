@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: MIT
+/*
+ * conf_net.c - the KEY=VAL,... of --net: which tap, which addresses, how fast.
+ *
+ * Each key is read by itself; what two keys mean together is checked when all
+ * are known, because their order is the user's.  Whether the tap exists, the
+ * descriptor is one, or the processors are online is not known here: this
+ * file looks at nothing but its argument.
+ */
+#include "conf_internal.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "log.h"
+
+#define DEFAULT_PREFIX 24	/* of an address written without /LEN */
+#define DEFAULT_QUEUE_SIZE 1024 /* room for a TCP window in small packets */
+
+enum net_key { KEY_MODE, KEY_TAP, KEY_FD, KEY_MAC, KEY_IP, KEY_GUEST_IP, KEY_MTU, KEY_QUEUE_SIZE,
+	       KEY_IO, KEY_CPUS, KEYS };
+
+/* First one of each, in the enum's order, then kvmtool's words for some of them. */
+static const struct {
+	const char *name;
+	enum net_key key;
+} key_names[] = {
+	{ "mode", KEY_MODE },
+	{ "tap", KEY_TAP },
+	{ "fd", KEY_FD },
+	{ "mac", KEY_MAC },
+	{ "ip", KEY_IP },
+	{ "guest_ip", KEY_GUEST_IP },
+	{ "mtu", KEY_MTU },
+	{ "queue_size", KEY_QUEUE_SIZE },
+	{ "io", KEY_IO },
+	{ "cpus", KEY_CPUS },
+	{ "tapif", KEY_TAP },
+	{ "guest_mac", KEY_MAC },
+	{ "host_ip", KEY_IP },
+};
+
+static const char *const mode_names[] = { [NET_NONE] = "none", [NET_TAP] = "tap" };
+static const char *const io_names[] = { [IO_URING] = "uring", [IO_POLL] = "poll" };
+
+_Static_assert(ARRAY_SIZE(mode_names) == 2 && ARRAY_SIZE(io_names) == 2,
+	       "the sentences that list the choices name two");
+
+const char *conf_net_key_name(unsigned i)
+{
+	return i < ARRAY_SIZE(key_names) ? key_names[i].name : NULL;
+}
+
+static const char *mode_name(unsigned i)
+{
+	return i < ARRAY_SIZE(mode_names) ? mode_names[i] : NULL;
+}
+
+static const char *io_name(unsigned i)
+{
+	return i < ARRAY_SIZE(io_names) ? io_names[i] : NULL;
+}
+
+static unsigned parse_choice(const char *where, const char *value, const char *(*name)(unsigned i))
+{
+	const char *near;
+	unsigned i;
+
+	for (i = 0; name(i); i++)
+		if (!strcmp(name(i), value))
+			return i;
+	near = suggest_nearest(value, name);
+	if (near)
+		die_args("%s%s: not known; did you mean '%s'?", where, value, near);
+	die_args("%s%s: not known; write %s or %s", where, value, name(0), name(1));
+}
+
+static void parse_tap_name(const char *where, const char *value, char tap[16])
+{
+	size_t len = strlen(value);
+
+	if (len > 15)
+		die_args("%s%s: a network interface's name has 15 characters at most", where,
+			 value);
+	/* The kernel refuses these, and takes a % for a pattern. */
+	if (strpbrk(value, "/:% ") || !strcmp(value, ".") || !strcmp(value, ".."))
+		die_args("%s%s: not a network interface's name; it cannot be . or .., nor have "
+			 "a slash, colon, %% or blank in it", where, value);
+	memcpy(tap, value, len + 1);
+}
+
+static void parse_mac(const char *where, const char *value, u8 mac[6])
+{
+	const char *s = value;
+	u8 any = 0;
+
+	for (int i = 0; i < 6; i++) {
+		char *end;
+		unsigned long octet = strtoul(s, &end, 16);
+
+		if (!isxdigit((u8)*s) || end > s + 2 || *end != (i < 5 ? ':' : 0))
+			die_args("%s%s: not a MAC address; write six octets, like "
+				 "02:12:34:56:78:9a", where, value);
+		mac[i] = octet;
+		any |= octet;
+		s = end + 1;
+	}
+	if (!any)
+		die_args("%s%s: all zero is nobody's address; leave the key away for a random one",
+			 where, value);
+	if (mac[0] & 1)
+		die_args("%s%s: a multicast address; the first octet of a device's own must be "
+			 "even, like %02x", where, value, mac[0] ^ 1u);
+}
+
+/* Taken apart: the address, and where "/LEN" begins or the string ends. */
+static const char *parse_ip(const char *where, const char *value, u32 *ip)
+{
+	const char *slash = strchrnul(value, '/');
+	char text[INET_ADDRSTRLEN];
+	struct in_addr in;
+	u8 first;
+
+	snprintf(text, sizeof(text), "%.*s", (int)MIN(slash - value, INT_MAX), value);
+	if (strlen(text) != (size_t)(slash - value) || inet_pton(AF_INET, text, &in) != 1)
+		die_args("%s%s: not an IPv4 address; write it like 10.0.0.1", where, value);
+	first = ntohl(in.s_addr) >> 24;
+	if (!first || first == 127 || first >= 224)
+		die_args("%s%s: no interface can have that address; take a private one, like "
+			 "10.0.0.1", where, value);
+	*ip = in.s_addr;
+	return slash;
+}
+
+static u32 netmask(unsigned prefix)
+{
+	return htonl(UINT32_MAX << (32 - prefix));
+}
+
+/* Of the addresses in a network the first and the last are nobody's. */
+static void check_is_host(const char *what, u32 ip, unsigned prefix)
+{
+	u32 host = ip & ~netmask(prefix);
+	char text[INET_ADDRSTRLEN];
+
+	if (host && host != (u32)~netmask(prefix))
+		return;
+	inet_ntop(AF_INET, &ip, text, sizeof(text));
+	die_args("--net %s=%s: the %s address of its network, which has /%u; take one between the "
+		 "first and the last", what, text, host ? "broadcast" : "network", prefix);
+}
+
+static void parse_host_ip(const char *where, const char *value, struct conf_net *net)
+{
+	const char *slash = parse_ip(where, value, &net->host_ip);
+	char upto[64];
+
+	net->prefix = DEFAULT_PREFIX;
+	if (*slash) {
+		snprintf(upto, sizeof(upto), "%s%.*s/", where, (int)(slash - value), value);
+		net->prefix = conf_number(upto, slash + 1, 1, 30);
+	}
+}
+
+static void parse_guest_ip(const char *where, const char *value, struct conf_net *net)
+{
+	if (*parse_ip(where, value, &net->guest_ip))
+		die_args("%s%s: the guest's network is that of ip=; leave the / and what follows "
+			 "away", where, value);
+}
+
+static void parse_queue_size(const char *where, const char *value, struct conf_net *net)
+{
+	net->queue_size = conf_number(where, value, 16, 1024);
+	if (net->queue_size & (net->queue_size - 1))
+		die_args("%s%s: not a power of two; write 256, 512 or 1024", where, value);
+}
+
+static void take_key(struct conf_net *net, enum net_key key, const char *where, const char *value)
+{
+	switch (key) {
+	case KEY_MODE:
+		net->mode = parse_choice(where, value, mode_name);
+		break;
+	case KEY_TAP:
+		parse_tap_name(where, value, net->tap);
+		break;
+	case KEY_FD: /* 0 to 2 are the console's */
+		net->fd = conf_number(where, value, 3, INT_MAX);
+		break;
+	case KEY_MAC:
+		parse_mac(where, value, net->mac);
+		break;
+	case KEY_IP:
+		parse_host_ip(where, value, net);
+		break;
+	case KEY_GUEST_IP:
+		parse_guest_ip(where, value, net);
+		break;
+	case KEY_MTU: /* the least IPv4 can do with, and the most there is a field for */
+		net->mtu = conf_number(where, value, 68, 65535);
+		break;
+	case KEY_QUEUE_SIZE:
+		parse_queue_size(where, value, net);
+		break;
+	case KEY_IO:
+		net->io = parse_choice(where, value, io_name);
+		break;
+	case KEY_CPUS:
+		conf_cpu_list(where, value, &net->cpus);
+		break;
+	case KEYS:
+		break;
+	}
+}
+
+static enum net_key key_find(const char *name)
+{
+	const char *near;
+
+	for (size_t i = 0; i < ARRAY_SIZE(key_names); i++)
+		if (!strcmp(key_names[i].name, name))
+			return key_names[i].key;
+	near = suggest_nearest(name, conf_net_key_name);
+	for (size_t i = 0; near && i < ARRAY_SIZE(key_names); i++)
+		if (key_names[i].name == near)
+			die_args("unknown key '%s' in --net; did you mean '%s'?", name,
+				 key_names[key_names[i].key].name);
+	die_args("unknown key '%s' in --net; the keys are mode, tap, fd, mac, ip, guest_ip, mtu, "
+		 "queue_size, io and cpus", name);
+}
+
+static _Noreturn void refuse_word(const char *word)
+{
+	const char *near = suggest_nearest(word, mode_name);
+
+	if (!near)
+		near = suggest_nearest(word, conf_net_key_name);
+	if (near)
+		die_args("unknown word '%s' in --net; did you mean '%s%s'?", word, near,
+			 near == mode_names[NET_NONE] || near == mode_names[NET_TAP] ? "" : "=...");
+	die_args("unknown word '%s' in --net; write tap, none, or KEY=VALUE", word);
+}
+
+/*
+ * Where the entry that starts at s ends.  The comma separates entries, and
+ * yet people write "cpus=1,2": what follows cpus= and has nothing in it but
+ * numbers belongs to it.
+ */
+static char *entry_end(char *s)
+{
+	char *end = strchrnul(s, ',');
+
+	if (strncmp(s, "cpus=", 5))
+		return end;
+	while (*end) {
+		size_t more = strspn(end + 1, "0123456789-:");
+
+		if (!more || (end[1 + more] && end[1 + more] != ','))
+			break;
+		end += 1 + more;
+	}
+	return end;
+}
+
+/* One KEY=VALUE, or a mode by itself. */
+static void take_entry(struct conf_net *net, char *entry, unsigned *seen)
+{
+	char *value = strchr(entry, '='), where[32];
+	const char *name = "mode";
+	enum net_key key = KEY_MODE;
+
+	if (!*entry)
+		die_args("an entry of --net is empty; put exactly one comma between two KEY=VALUE");
+	if (value) {
+		*value++ = 0;
+		name = entry;
+		key = key_find(name);
+		if (!*value)
+			die_args("key '%s' in --net has no value behind the =", name);
+	} else {
+		value = entry;
+		if (strcmp(value, mode_names[NET_NONE]) && strcmp(value, mode_names[NET_TAP]))
+			refuse_word(value);
+	}
+	if (*seen & 1u << key)
+		die_args("key '%s' in --net is given twice%s%s", name,
+			 strcmp(name, key_names[key].name) ? "; it is another word for " : "",
+			 strcmp(name, key_names[key].name) ? key_names[key].name : "");
+	*seen |= 1u << key;
+	snprintf(where, sizeof(where), "--net %s=", name);
+	take_key(net, key, where, value);
+}
+
+static void check_addresses(struct conf_net *net)
+{
+	char host[INET_ADDRSTRLEN], guest[INET_ADDRSTRLEN];
+
+	if (net->guest_ip && !net->host_ip)
+		net->prefix = DEFAULT_PREFIX;
+	if (net->host_ip)
+		check_is_host("ip", net->host_ip, net->prefix);
+	if (net->guest_ip)
+		check_is_host("guest_ip", net->guest_ip, net->prefix);
+	if (!net->guest_ip || !net->host_ip)
+		return;
+	inet_ntop(AF_INET, &net->host_ip, host, sizeof(host));
+	inet_ntop(AF_INET, &net->guest_ip, guest, sizeof(guest));
+	if (net->guest_ip == net->host_ip)
+		die_args("--net guest_ip=%s: the same as ip=; host and guest need an address each",
+			 guest);
+	if ((net->guest_ip ^ net->host_ip) & netmask(net->prefix))
+		die_args("--net guest_ip=%s: not in the host's network %s/%u; they could not reach "
+			 "each other", guest, host, net->prefix);
+}
+
+/* In the range that is free for everybody: 02 says "locally administered". */
+static void random_mac(u8 mac[6])
+{
+	if (getrandom(mac, 6, 0) != 6)
+		die("cannot get six random bytes for a MAC address: %s", strerror(errno));
+	mac[0] = 0x02;
+}
+
+void conf_net_init(struct conf_net *net)
+{
+	memset(net, 0, sizeof(*net));
+	net->fd = -1;
+	net->queue_size = DEFAULT_QUEUE_SIZE;
+}
+
+void conf_net_parse(struct conf_net *net, const char *list)
+{
+	char *text = strdup(list), *entry = text, *end;
+	unsigned seen = 0;
+	bool more;
+
+	if (!text)
+		die("out of memory while reading the command line");
+	net->mode = NET_TAP; /* unless a key says otherwise */
+	do {
+		end = entry_end(entry);
+		more = *end;
+		*end = 0;
+		take_entry(net, entry, &seen);
+		entry = end + 1;
+	} while (more);
+	free(text);
+
+	if (net->mode == NET_NONE && seen != 1u << KEY_MODE)
+		die_args("--net %s: mode none means no device; leave the other keys away", list);
+	if (net->mode == NET_NONE)
+		return;
+	if (seen & 1u << KEY_TAP && seen & 1u << KEY_FD)
+		die_args("--net %s: tap= and fd= both name the tap; keep one of them", list);
+	check_addresses(net);
+	if (!(seen & 1u << KEY_MAC))
+		random_mac(net->mac);
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+/*
+ * conf_text.c - the way back: a struct conf as the command line that would
+ * make it, as the guest's kernel command line, and the help text.
+ *
+ * Parsing what conf_to_command() writes gives the same configuration again;
+ * nothing is left to a default, so that the line still means the same when a
+ * default changes.
+ */
+#include "conf.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+
+/*
+ * The console we have, and no waiting after a panic: the guest is to be gone
+ * at once, so that its end is noticed.
+ */
+#define DEFAULT_PARAMS "console=ttyS0 panic=-1"
+
+static FILE *text_open(char **text, size_t *size)
+{
+	FILE *f = open_memstream(text, size);
+
+	if (!f)
+		die("out of memory while writing a command line");
+	return f;
+}
+
+static void text_close(FILE *f)
+{
+	if (fclose(f))
+		die("out of memory while writing a command line");
+}
+
+/* As a POSIX shell will read it back as one word. */
+static void put_quoted(FILE *f, const char *s)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				    "_./:=,+@%-";
+
+	if (*s && !s[strspn(s, plain)]) {
+		fputs(s, f);
+		return;
+	}
+	putc('\'', f);
+	for (; *s; s++)
+		if (*s == '\'')
+			fputs("'\\''", f);
+		else
+			putc(*s, f);
+	putc('\'', f);
+}
+
+static void put_option(FILE *f, const char *option, const char *value)
+{
+	if (!value || !*value)
+		return;
+	fprintf(f, " %s ", option);
+	put_quoted(f, value);
+}
+
+static void put_cpus(FILE *f, const char *before, const struct conf_cpus *cpus, char separator)
+{
+	if (!cpus->n)
+		return;
+	fputs(before, f);
+	for (unsigned i = 0; i < cpus->n; i++) {
+		if (i)
+			putc(separator, f);
+		fprintf(f, "%u", cpus->cpu[i]);
+	}
+}
+
+static const char *ip_text(u32 ip, char text[INET_ADDRSTRLEN])
+{
+	return inet_ntop(AF_INET, &ip, text, INET_ADDRSTRLEN);
+}
+
+static void put_net(FILE *f, const struct conf_net *net)
+{
+	char ip[INET_ADDRSTRLEN];
+
+	if (net->mode == NET_NONE) {
+		fputs(" --net none", f);
+		return;
+	}
+	fputs(" --net mode=tap", f);
+	if (net->tap[0]) {
+		fputs(",tap=", f);
+		put_quoted(f, net->tap);
+	}
+	if (net->fd >= 0)
+		fprintf(f, ",fd=%d", net->fd);
+	fprintf(f, ",mac=%02x:%02x:%02x:%02x:%02x:%02x", net->mac[0], net->mac[1], net->mac[2],
+		net->mac[3], net->mac[4], net->mac[5]);
+	if (net->host_ip)
+		fprintf(f, ",ip=%s/%u", ip_text(net->host_ip, ip), net->prefix);
+	if (net->guest_ip)
+		fprintf(f, ",guest_ip=%s", ip_text(net->guest_ip, ip));
+	if (net->mtu)
+		fprintf(f, ",mtu=%u", net->mtu);
+	fprintf(f, ",queue_size=%u,io=%s", net->queue_size, net->io == IO_POLL ? "poll" : "uring");
+	put_cpus(f, ",cpus=", &net->cpus, ':');
+}
+
+char *conf_to_command(const struct conf *c)
+{
+	bool gib = !(c->mem % GiB);
+	char *text;
+	size_t size;
+	FILE *f = text_open(&text, &size);
+
+	fputs("ringlet run", f);
+	put_option(f, "--kernel", c->kernel);
+	put_option(f, "--initrd", c->initrd);
+	put_option(f, "--params", c->params);
+	fprintf(f, " --mem %llu%c", (unsigned long long)(c->mem / (gib ? GiB : MiB)),
+		gib ? 'G' : 'M');
+	fprintf(f, " --cpus %u", c->cpus);
+	put_net(f, &c->net);
+	put_cpus(f, " --pin ", &c->pin, ',');
+	if (c->timeout)
+		fprintf(f, " --timeout %u", c->timeout);
+	put_option(f, "--user", c->user);
+	fputs(c->net.mmio_strict ? " --mmio-strict" : "", f);
+	fputs(c->dry_run ? " --dry-run" : "", f);
+	fputs(c->verbose ? " --verbose" : "", f);
+	text_close(f);
+	return text;
+}
+
+char *conf_guest_cmdline(const struct conf *c)
+{
+	const struct conf_net *net = &c->net;
+	char guest[INET_ADDRSTRLEN], host[INET_ADDRSTRLEN] = "", mask[INET_ADDRSTRLEN];
+	char *text;
+	size_t size;
+	FILE *f = text_open(&text, &size);
+
+	fputs(DEFAULT_PARAMS, f);
+	if (net->guest_ip) {
+		if (net->host_ip)
+			ip_text(net->host_ip, host);
+		ip_text(htonl(UINT32_MAX << (32 - net->prefix)), mask);
+		fprintf(f, " ip=%s::%s:%s::eth0:off", ip_text(net->guest_ip, guest), host, mask);
+	}
+	if (c->params[0])
+		fprintf(f, " %s", c->params);
+	text_close(f);
+	return text;
+}
+
+static const char help[] =
+	"usage: ringlet [run] [OPTIONS] [KERNEL]\n"
+	"       ringlet version | ringlet help\n"
+	"\n"
+	"Boots a Linux kernel (bzImage or ELF64 vmlinux) in a KVM guest.  With no KERNEL:\n"
+	"./arch/x86/boot/bzImage, ./bzImage, ./vmlinux, or the host's own.\n"
+	"\n"
+	"Boot:\n"
+	"  -k, --kernel FILE    the kernel, instead of the word KERNEL\n"
+	"  -i, --initrd FILE    its initial RAM disk\n"
+	"  -p, --params STR     add to the guest's command line; may be repeated\n"
+	"  -m, --mem SIZE       memory: MiB, or with K, M, G, T; 64M to 1T (512M)\n"
+	"  -c, --cpus N         virtual processors, 1 to 32 (1)\n"
+	"\n"
+	"Network:\n"
+	"  -n, --net KEY=VAL,...\n"
+	"      mode=tap|none    or the bare word; any other key means tap (none)\n"
+	"      tap=NAME         interface to use or create (ringlet0, ringlet1, ...)\n"
+	"      fd=N             a tap that is open already, instead of tap=\n"
+	"      ip=HOST/LEN      address to give to the tap\n"
+	"      guest_ip=ADDR    address for the guest, by ip= on its command line\n"
+	"      mac=ADDR         the guest's MAC address (random)\n"
+	"      mtu=N            68 to 65535 (the tap's own)\n"
+	"      queue_size=N     ring entries, a power of two, 16 to 1024 (1024)\n"
+	"      io=uring|poll    how the tap is read and written (uring)\n"
+	"      cpus=LIST        processors for the device threads, like 1-2 or 1:3\n"
+	"  --mmio-strict        virtio InterruptStatus exactly as specified, slower\n"
+	"\n"
+	"Running:\n"
+	"  --pin LIST           processors for the virtual ones, in turn, like 1,3-5\n"
+	"  --timeout SECS       end the guest after so long\n"
+	"  --user NAME          as root: become this user once all is open (nobody)\n"
+	"  --dry-run            print command line, memory map and devices, and exit\n"
+	"  -v, --verbose        say what is done and what was negotiated\n"
+	"  -h, --help           this text; --version prints the version\n"
+	"\n"
+	"Understood as well: -kernel, -initrd, -append, --append (--params), -smp, --smp\n"
+	"(--cpus), -nographic, --nographic (always so); in --net tapif (tap), guest_mac\n"
+	"(mac), host_ip (ip).  Console: Ctrl-A h lists the keys, Ctrl-A x quits.\n"
+	"\n"
+	"Examples:\n"
+	"  ringlet bzImage\n"
+	"  ringlet -m 1G -c 2 -i initrd.img -p 'quiet rdinit=/bin/sh' bzImage\n"
+	"  ringlet -n ip=10.0.0.1/24,guest_ip=10.0.0.2 -i initrd.img vmlinux\n"
+	"\n"
+	"Exit status:\n"
+	"  0   the guest powered off       34  its kernel panicked\n"
+	"  32  it reset                    35  bad arguments\n"
+	"  33  triple fault or KVM error   36  --timeout passed\n"
+	"                                  125 the host could not do what is needed\n";
+
+void conf_help(void)
+{
+	fputs(help, stdout);
+}

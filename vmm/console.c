@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT
+/*
+ * console.c - the terminal: raw mode, the Ctrl-A keys, and an eye on what the
+ * guest prints, because a stock kernel without a pvpanic driver says that it
+ * panicked nowhere else.
+ *
+ * Output is collected for a moment before it is written, so that a boot log
+ * costs a wake-up and a write per handful of lines and not per character.
+ */
+#include "console.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "barrier.h"
+#include "log.h"
+#include "serial.h"
+#include "vm.h"
+
+#define CTRL_A 1
+#define COLLECT_MS 2
+/* After "Kernel panic": the guest resets at once unless told not to. */
+#define PANIC_GRACE_MS 3000
+
+static const char panic_text[] = "Kernel panic - not syncing";
+static const char panic_end[] = "---[ end Kernel panic";
+
+static struct {
+	bool raw;
+	struct termios saved;
+	bool escape; /* Ctrl-A was typed */
+	bool eof;    /* no more input */
+	bool out_broken;
+	u8 input[256]; /* typed, not yet taken by the guest */
+	size_t n_input;
+	char line[128]; /* start of the line that the guest is printing */
+	size_t n_line;
+	bool panicked, panic_complete;
+	sigset_t signals;
+	int signal;
+} con;
+
+static void restore_terminal(void)
+{
+	if (!con.raw)
+		return;
+	tcsetattr(STDIN_FILENO, TCSANOW, &con.saved);
+	con.raw = false;
+	log_raw_terminal(false);
+}
+
+void console_open(void)
+{
+	struct termios t;
+
+	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &con.saved))
+		return;
+	/* In the background a change would stop us: leave it alone. */
+	if (tcgetpgrp(STDIN_FILENO) != getpgrp())
+		return;
+	atexit(restore_terminal);
+	t = con.saved;
+	cfmakeraw(&t);
+	if (tcsetattr(STDIN_FILENO, TCSANOW, &t))
+		return;
+	con.raw = true;
+	log_raw_terminal(true);
+}
+
+void console_close(void)
+{
+	restore_terminal();
+}
+
+void console_block_signals(void)
+{
+	sigemptyset(&con.signals);
+	sigaddset(&con.signals, SIGINT);
+	sigaddset(&con.signals, SIGTERM);
+	sigaddset(&con.signals, SIGHUP);
+	sigaddset(&con.signals, SIGQUIT);
+	sigprocmask(SIG_BLOCK, &con.signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+bool console_saw_panic(void)
+{
+	return con.panicked;
+}
+
+int console_signal(void)
+{
+	return con.signal;
+}
+
+/*
+ * A kernel's line starts with its time stamp in brackets, or with the text
+ * itself.  A program in the guest can print the same: then its next reset
+ * counts as a panic, which is its own loss.
+ */
+static void look_at_line(void)
+{
+	const char *p = con.line;
+
+	con.line[MIN(con.n_line, sizeof(con.line) - 1)] = '\0';
+	if (*p == '[') {
+		p = strchr(p, ']');
+		if (!p)
+			return;
+		p++;
+		while (*p == ' ' || *p == '[' || *p == 'T' || (*p >= '0' && *p <= '9') || *p == ']')
+			p++; /* the task or CPU that some kernels add */
+	}
+	if (!strncmp(p, panic_text, strlen(panic_text)))
+		con.panicked = true;
+	if (strstr(con.line, panic_end))
+		con.panic_complete = true;
+}
+
+static void watch(const u8 *buf, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (buf[i] == '\n') {
+			look_at_line();
+			con.n_line = 0;
+		} else if (buf[i] != '\r' && con.n_line < sizeof(con.line) - 1) {
+			con.line[con.n_line++] = (char)buf[i];
+		}
+	}
+}
+
+static void put(const u8 *buf, size_t n)
+{
+	while (n && !con.out_broken) {
+		ssize_t r = write(STDOUT_FILENO, buf, n);
+		struct pollfd p = { .fd = STDOUT_FILENO, .events = POLLOUT };
+
+		if (r > 0) {
+			buf += r;
+			n -= (size_t)r;
+		} else if (r < 0 && errno == EAGAIN) {
+			/* Somebody made it non-blocking; be patient, not for ever. */
+			if (poll(&p, 1, 1000) <= 0)
+				return;
+		} else if (r < 0 && errno != EINTR) {
+			con.out_broken = true; /* the reader is gone: so be it */
+		}
+	}
+}
+
+void console_flush(struct vm *vm)
+{
+	u8 buf[4096];
+	size_t n;
+
+	while ((n = serial_drain(vm->serial, buf, sizeof(buf)))) {
+		watch(buf, n);
+		put(buf, n);
+	}
+}
+
+static const char keys[] = "\r\nCtrl-A h  this help\r\n"
+			   "Ctrl-A x  quit ringlet\r\n"
+			   "Ctrl-A b  send a break (Linux: the SysRq prefix)\r\n"
+			   "Ctrl-A Ctrl-A  send Ctrl-A\r\n";
+
+static void typed(struct vm *vm, u8 c)
+{
+	if (!con.escape) {
+		if (c == CTRL_A && con.raw)
+			con.escape = true;
+		else
+			con.input[con.n_input++] = c;
+		return;
+	}
+	con.escape = false;
+	switch (c) {
+	case 'x':
+		vm_end(vm, VM_QUIT, "the user quit");
+		break;
+	case 'h':
+	case '?':
+		put((const u8 *)keys, sizeof(keys) - 1);
+		break;
+	case 'b':
+		serial_break(vm->serial);
+		break;
+	case CTRL_A:
+		con.input[con.n_input++] = CTRL_A;
+		break;
+	}
+}
+
+static void give_input(struct vm *vm)
+{
+	size_t n;
+
+	if (!con.n_input)
+		return;
+	n = serial_input(vm->serial, con.input, con.n_input);
+	con.n_input -= n;
+	memmove(con.input, con.input + n, con.n_input);
+}
+
+static void read_input(struct vm *vm)
+{
+	u8 buf[64];
+	ssize_t n = read(STDIN_FILENO, buf, MIN(sizeof(buf), sizeof(con.input) - con.n_input));
+
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		con.eof = true;
+	for (ssize_t i = 0; i < n; i++)
+		typed(vm, buf[i]);
+	give_input(vm);
+}
+
+static void read_signal(struct vm *vm, int fd)
+{
+	struct signalfd_siginfo si;
+
+	if (read(fd, &si, sizeof(si)) != sizeof(si))
+		return;
+	con.signal = (int)si.ssi_signo;
+	vm_end(vm, VM_SIGNAL, "ended by signal %d (%s)", con.signal, strsignal(con.signal));
+}
+
+static s64 now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+/* Milliseconds until the earlier of two deadlines (0: none), for poll(). */
+static int until(s64 a, s64 b)
+{
+	s64 t = !a ? b : !b ? a : MIN(a, b), left = t - now_ms();
+
+	return !t ? -1 : left < 0 ? 0 : (int)MIN(left, 1000000);
+}
+
+void console_run(struct vm *vm, unsigned timeout)
+{
+	s64 deadline = timeout ? now_ms() + timeout * 1000LL : 0, panic_deadline = 0;
+	int sigfd = signalfd(-1, &con.signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	struct timespec collect = { .tv_nsec = COLLECT_MS * 1000000 };
+	u64 count;
+
+	while (LOAD_ACQUIRE(&vm->end) == VM_RUNNING) {
+		bool room = !con.eof && con.n_input < sizeof(con.input);
+		struct pollfd fds[] = {
+			{ .fd = vm->wake_fd, .events = POLLIN },
+			{ .fd = sigfd, .events = POLLIN },
+			{ .fd = room ? STDIN_FILENO : -1, .events = POLLIN },
+		};
+
+		if (poll(fds, ARRAY_SIZE(fds), until(deadline, panic_deadline)) < 0 && errno != EINTR)
+			die("poll: %s", strerror(errno));
+		if (fds[0].revents && read(vm->wake_fd, &count, sizeof(count)) > 0) {
+			if (LOAD_ACQUIRE(&vm->end) == VM_RUNNING)
+				nanosleep(&collect, NULL);
+			console_flush(vm);
+			give_input(vm);
+		}
+		if (fds[1].revents)
+			read_signal(vm, sigfd);
+		if (fds[2].revents)
+			read_input(vm);
+		if (LOAD_ONCE(&vm->panicked))
+			con.panicked = true;
+		if (con.panicked && !panic_deadline)
+			panic_deadline = now_ms() + PANIC_GRACE_MS;
+		if (con.panic_complete || (panic_deadline && now_ms() >= panic_deadline))
+			vm_end(vm, VM_CRASH, "the guest's kernel panicked");
+		else if (deadline && now_ms() >= deadline)
+			vm_end(vm, VM_TIMEOUT, "the guest was still running after %u s", timeout);
+	}
+	close(sigfd);
+}

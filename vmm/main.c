@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+/*
+ * main.c - the wiring, in order: what needs rights, the machine, its devices,
+ * then without rights the threads; wait; the same list backwards.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "acpi.h"
+#include "barrier.h"
+#include "boot.h"
+#include "conf.h"
+#include "console.h"
+#include "log.h"
+#include "net.h"
+#include "sandbox.h"
+#include "tap.h"
+#include "virtio.h"
+#include "vm.h"
+
+static struct conf conf;
+static struct vm vm;
+static struct tap tap = { .fd = -1 };
+static struct net *net;
+
+static const char *mac_text(const u8 *m, char buf[18])
+{
+	snprintf(buf, 18, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+	return buf;
+}
+
+static u64 window(unsigned i)
+{
+	return LAYOUT_VIRTIO + i * LAYOUT_VIRTIO_STRIDE;
+}
+
+/* What would be: nothing of the host is touched. */
+static void dry_run(const char *cmdline)
+{
+	struct boot_range map[BOOT_MAX_RANGES];
+	struct mem m = { 0 };
+	char mac[18];
+	unsigned n;
+
+	/* Only the sizes matter here; nothing is mapped. */
+	m.size = conf.mem;
+	m.region[m.n++] = (struct mem_region){ .gpa = 0, .size = MIN(conf.mem, LAYOUT_LOW_END) };
+	if (conf.mem > LAYOUT_LOW_END)
+		m.region[m.n++] = (struct mem_region){ .gpa = LAYOUT_HIGH, .size = conf.mem - LAYOUT_LOW_END };
+	n = boot_memory_map(&m, map);
+
+	printf("kernel        %s\n", conf.kernel);
+	printf("initrd        %s\n", conf.initrd ? conf.initrd : "none");
+	printf("command line  %s\n", cmdline);
+	printf("vCPUs         %u\n", conf.cpus);
+	printf("memory map\n");
+	for (unsigned i = 0; i < n; i++)
+		printf("  %#014llx-%#014llx  %s\n", (unsigned long long)map[i].start,
+		       (unsigned long long)(map[i].start + map[i].size - 1),
+		       map[i].type == 1 ? "RAM" : "reserved");
+	printf("devices\n");
+	printf("  serial        port %#x, line %u, ACPI PNP0501, ttyS0\n", PORT_SERIAL, GSI_SERIAL);
+	printf("  pvpanic       port %#x, ACPI QEMU0001\n", PORT_PVPANIC);
+	printf("  I/O APIC      %#llx, %u pins\n", LAYOUT_IOAPIC, IOAPIC_PINS);
+	if (conf.net.mode == NET_TAP)
+		printf("  virtio-net    %#llx-%#llx, line %u, ACPI LNRO0005, mac %s, io=%s, queue_size=%u\n",
+		       (unsigned long long)window(0),
+		       (unsigned long long)(window(0) + LAYOUT_VIRTIO_SIZE - 1), GSI_VIRTIO,
+		       mac_text(conf.net.mac, mac), conf.net.io == IO_URING ? "uring" : "poll",
+		       conf.net.queue_size);
+}
+
+static void open_net(void)
+{
+	const struct conf_net *n = &conf.net;
+	struct net_params p = {
+		.queue_size = n->queue_size,
+		.poll_engine = n->io == IO_POLL,
+		.strict = n->mmio_strict,
+		.cpus = n->cpus.cpu,
+		.n_cpus = n->cpus.n,
+	};
+	char err[512], mac[18];
+	unsigned mtu;
+
+	if (n->fd >= 0 ? tap_adopt(&tap, n->fd, err, sizeof(err)) : tap_open(&tap, n->tap, err, sizeof(err)))
+		die("%s", err);
+	if (tap_configure(&tap, n->host_ip, n->prefix, n->mtu, &mtu, err, sizeof(err)))
+		die("%s", err);
+	memcpy(p.mac, n->mac, sizeof(p.mac));
+	p.mtu = (u16)mtu;
+	p.tap_fd = tap.fd;
+	p.tap_name = tap.name;
+	net = net_new(&p, &vm.mem, err, sizeof(err));
+	if (!net)
+		die("%s", err);
+	vm_add_virtio(&vm, net_virtio(net));
+	info("net: tap %s%s, mac %s, mtu %u, engine %s", tap.name, tap.created ? " (made)" : "",
+	     mac_text(n->mac, mac), mtu, net_engine_name(net));
+}
+
+static void load_guest(const char *cmdline)
+{
+	struct acpi_device dev[MAX_VIRTIO];
+	struct acpi_config acpi = { .ncpus = conf.cpus, .virtio = dev, .nvirtio = vm.nvirtio };
+	struct boot_request req = { conf.kernel, conf.initrd, cmdline, 0 };
+	struct boot_entry entry;
+	char err[512];
+
+	for (unsigned i = 0; i < vm.nvirtio; i++)
+		dev[i] = (struct acpi_device){ window(i), LAYOUT_VIRTIO_SIZE, GSI_VIRTIO + i };
+	req.rsdp = acpi_build(&vm.mem, &acpi);
+	if (boot_load(&vm.mem, &req, &entry, err, sizeof(err)))
+		die_args("%s", err);
+	vm_set_entry(&vm, &entry);
+	info("%s: %s, %#llx-%#llx, entry %#llx; command line: %s", conf.kernel, entry.kind,
+	     (unsigned long long)entry.kernel, (unsigned long long)entry.kernel_end,
+	     (unsigned long long)entry.rip, cmdline);
+}
+
+static void say_counters(void)
+{
+	struct net_counters c;
+
+	if (!net || !log_verbose)
+		return;
+	net_read_counters(net, &c);
+	info("net: received %llu packets, %llu bytes (%llu gso, %llu spilled); sent %llu packets, %llu bytes",
+	     (unsigned long long)c.rx_packets, (unsigned long long)c.rx_bytes,
+	     (unsigned long long)c.rx_gso, (unsigned long long)c.rx_spilled,
+	     (unsigned long long)c.tx_packets, (unsigned long long)c.tx_bytes);
+	info("net: interrupts %llu, not wanted %llu; kicks %llu; sleeps %llu; system calls %llu",
+	     (unsigned long long)c.interrupts, (unsigned long long)c.interrupts_suppressed,
+	     (unsigned long long)c.kicks, (unsigned long long)c.sleeps, (unsigned long long)c.enters);
+	info("net: dropped: declined offload %llu, too big %llu, short %llu; tap errors: read %llu, write %llu; out of buffers %llu times",
+	     (unsigned long long)c.rx_drop_declined, (unsigned long long)c.rx_drop_too_big,
+	     (unsigned long long)c.tx_drop_short, (unsigned long long)c.rx_errors,
+	     (unsigned long long)c.tx_errors, (unsigned long long)c.rx_starved);
+}
+
+/* Exactly one line says why it ended; a panic explains the reset after it. */
+static int report(void)
+{
+	enum vm_end end = (enum vm_end)vm.end;
+	bool panic = (console_saw_panic() || LOAD_ONCE(&vm.panicked)) &&
+		     (end == VM_RESET || end == VM_CRASH);
+
+	if (panic)
+		warn("the guest's kernel panicked");
+	else
+		warn("%s", vm.why);
+	if (panic)
+		return EXIT_GUEST_PANIC;
+	switch (end) {
+	case VM_RESET:
+		return EXIT_GUEST_RESET;
+	case VM_CRASH:
+		return EXIT_GUEST_CRASH;
+	case VM_TIMEOUT:
+		return EXIT_TIMEOUT;
+	default:
+		return EXIT_POWEROFF;
+	}
+}
+
+static int run(void)
+{
+	char *cmdline = conf_guest_cmdline(&conf), *command = conf_to_command(&conf);
+	char err[512];
+	int status;
+
+	if (conf.kernel_is_found)
+		warn("no kernel given: taking %s", conf.kernel);
+	if (boot_probe(conf.kernel, err, sizeof(err)))
+		die_args("%s", err);
+	if (conf.dry_run) {
+		dry_run(cmdline);
+		return 0;
+	}
+	info("%s", command);
+
+	vm_open(&vm, conf.cpus);
+	vm_add_memory(&vm, conf.mem);
+	vm_add_serial(&vm);
+	if (conf.net.mode == NET_TAP)
+		open_net();
+	load_guest(cmdline);
+
+	sandbox_enter(conf.user);
+	console_block_signals();
+	console_open();
+	if (net && net_start(net))
+		die("cannot start the network device's thread");
+	vm_start(&vm, conf.pin.cpu, conf.pin.n);
+
+	console_run(&vm, conf.timeout);
+
+	vm_stop(&vm);
+	console_flush(&vm);
+	console_close();
+	say_counters();
+	if (net)
+		net_free(net);
+	tap_close(&tap);
+	status = report();
+	vm_close(&vm);
+	free(cmdline);
+	free(command);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	int status = 0;
+
+	conf_parse(&conf, argc, argv);
+	log_verbose = conf.verbose;
+	switch (conf.verb) {
+	case VERB_VERSION:
+		printf("ringlet %s\n", RINGLET_VERSION);
+		break;
+	case VERB_HELP:
+		conf_help();
+		break;
+	case VERB_RUN:
+		status = run();
+		break;
+	}
+	conf_free(&conf);
+	if (vm.end == VM_SIGNAL) {
+		/* Die of what we were told to die of: the shell shows it. */
+		sigset_t all;
+
+		signal(console_signal(), SIG_DFL);
+		sigfillset(&all);
+		raise(console_signal());
+		sigprocmask(SIG_UNBLOCK, &all, NULL);
+	}
+	return status;
+}

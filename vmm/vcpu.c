@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+/*
+ * vcpu.c - why a processor ever comes back to us, and what we do then.  One
+ * thread per vCPU; it handles registers and ports, never a packet.
+ */
+#include <errno.h>
+#include <linux/kvm.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "barrier.h"
+#include "log.h"
+#include "vm.h"
+
+#define KICK_SIGNAL SIGUSR1
+
+/* Nothing to do: its coming is what makes KVM_RUN return. */
+static void kicked(int signo)
+{
+	(void)signo;
+}
+
+void vcpu_open(struct vm *vm, unsigned index)
+{
+	struct vcpu *c = &vm->vcpu[index];
+	int size = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+
+	*c = (struct vcpu){ .vm = vm, .index = index, .cpu = -1 };
+	c->fd = ioctl(vm->fd, KVM_CREATE_VCPU, (unsigned long)index);
+	if (c->fd < 0)
+		die("cannot create vCPU %u: %s", index, strerror(errno));
+	c->run_size = (size_t)size;
+	c->run = mmap(NULL, c->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, c->fd, 0);
+	if (c->run == MAP_FAILED)
+		die("cannot map vCPU %u: %s", index, strerror(errno));
+}
+
+static void handle_io(struct vcpu *c)
+{
+	struct kvm_run *run = c->run;
+	u8 *data = (u8 *)run + run->io.data_offset;
+
+	for (u32 i = 0; i < run->io.count; i++, data += run->io.size)
+		vm_io(c->vm, run->io.port, run->io.direction == KVM_EXIT_IO_OUT, data, run->io.size);
+}
+
+static u64 rip_of(struct vcpu *c)
+{
+	struct kvm_regs regs;
+
+	return ioctl(c->fd, KVM_GET_REGS, &regs) ? 0 : regs.rip;
+}
+
+static void internal_error(struct vcpu *c)
+{
+	const struct kvm_run *run = c->run;
+	char bytes[3 * 15 + 1] = "";
+
+	if (run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION) {
+		vm_end(c->vm, VM_CRASH, "KVM internal error %u at RIP %#llx", run->internal.suberror,
+		       (unsigned long long)rip_of(c));
+		return;
+	}
+	if (run->emulation_failure.ndata >= 1 &&
+	    run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES)
+		for (unsigned i = 0; i < MIN(run->emulation_failure.insn_size, 15); i++)
+			snprintf(bytes + 3 * i, 4, " %02x", run->emulation_failure.insn_bytes[i]);
+	vm_end(c->vm, VM_CRASH, "KVM cannot emulate the instruction at RIP %#llx%s%s%s",
+	       (unsigned long long)rip_of(c), *bytes ? ", bytes" : "", bytes,
+	       x86_kvm_is_software() ?
+		       ": this host's KVM is a software one, which cannot run stock kernels" : "");
+}
+
+/* True to go on. */
+static bool handle_exit(struct vcpu *c)
+{
+	struct kvm_run *run = c->run;
+
+	switch (run->exit_reason) {
+	case KVM_EXIT_IO:
+		handle_io(c);
+		return true;
+	case KVM_EXIT_MMIO:
+		vm_mmio(c->vm, run->mmio.phys_addr, run->mmio.is_write, run->mmio.data, run->mmio.len);
+		return true;
+	case KVM_EXIT_INTR:
+	case KVM_EXIT_IOAPIC_EOI: /* only level interrupts have one: none is ours */
+	case KVM_EXIT_HLT:	  /* KVM's local APIC handles it; again if not */
+	case KVM_EXIT_IRQ_WINDOW_OPEN:
+		return true;
+	case KVM_EXIT_SHUTDOWN:
+		vm_end(c->vm, VM_CRASH, "triple fault on vCPU %u", c->index);
+		return false;
+	case KVM_EXIT_INTERNAL_ERROR:
+		internal_error(c);
+		return false;
+	case KVM_EXIT_FAIL_ENTRY:
+		vm_end(c->vm, VM_CRASH, "the processor refused vCPU %u's state (hardware reason %#llx)",
+		       c->index, (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
+		return false;
+	default:
+		vm_end(c->vm, VM_CRASH, "vCPU %u left for a reason unknown to ringlet (%u)", c->index,
+		       run->exit_reason);
+		return false;
+	}
+}
+
+static void *vcpu_main(void *arg)
+{
+	struct vcpu *c = arg;
+	cpu_set_t set;
+
+	if (c->cpu >= 0) {
+		CPU_ZERO(&set);
+		CPU_SET(c->cpu, &set);
+		if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set))
+			warn("cannot pin vCPU %u to processor %d: it is not there", c->index, c->cpu);
+	}
+	while (!LOAD_ONCE(&c->vm->stopping)) {
+		if (ioctl(c->fd, KVM_RUN, 0) == 0) {
+			if (!handle_exit(c))
+				break;
+		} else if (errno != EINTR && errno != EAGAIN) {
+			vm_end(c->vm, VM_CRASH, "vCPU %u cannot run: %s", c->index, strerror(errno));
+			break;
+		}
+	}
+	return NULL;
+}
+
+void vcpu_start(struct vcpu *c)
+{
+	struct sigaction sa = { .sa_handler = kicked };
+	sigset_t all, old;
+	char name[16];
+	int err;
+
+	sigaction(KICK_SIGNAL, &sa, NULL);
+	sigfillset(&all);
+	sigdelset(&all, KICK_SIGNAL);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&c->thread, NULL, vcpu_main, c);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err)
+		die("cannot start the thread of vCPU %u: %s", c->index, strerror(err));
+	snprintf(name, sizeof(name), "vcpu/%u", c->index);
+	pthread_setname_np(c->thread, name);
+	c->started = true;
+}
+
+void vcpu_kick(struct vcpu *c)
+{
+	if (!c->started)
+		return;
+	/* Before or after it enters KVM_RUN: one of the two gets it out. */
+	STORE_ONCE(&c->run->immediate_exit, 1);
+	pthread_kill(c->thread, KICK_SIGNAL);
+	pthread_join(c->thread, NULL);
+	c->started = false;
+}
+
+void vcpu_close(struct vcpu *c)
+{
+	if (c->run)
+		munmap(c->run, c->run_size);
+	if (c->fd > 0)
+		close(c->fd);
+}

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+# ringlet: `make help` lists the targets.
+#
+# SAN=address,undefined or SAN=thread builds the same things with a sanitizer
+# in a directory of their own.
+
+CC ?= cc
+SAN ?=
+B := build$(if $(SAN),/$(firstword $(subst $(comma), ,$(SAN))))
+comma := ,
+
+CFLAGS ?= -O2 -g
+CFLAGS += -std=gnu17 -pthread -Iinclude -D_GNU_SOURCE -fno-common -fno-strict-aliasing \
+	-Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes -Wundef \
+	-Wpointer-arith -Wwrite-strings -Werror=implicit -Werror=incompatible-pointer-types
+ifdef WERROR
+CFLAGS += -Werror
+endif
+LDLIBS += -luring -lcap-ng
+ifneq ($(SAN),)
+CFLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
+LDFLAGS += -fsanitize=$(SAN)
+endif
+
+# V=1 shows the commands.
+Q := $(if $(V),,@)
+say := @$(if $(V),:,echo ' ')
+
+PREFIX ?= /usr/local
+VERSION := 0.1
+
+LIB := $(patsubst %.c,$(B)/%.o,$(filter-out vmm/main.c,$(wildcard virtio/*.c devices/*.c vmm/*.c)))
+TESTLIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/driver.c))
+TESTS := $(patsubst %.c,$(B)/%,$(filter-out tests/driver.c,$(wildcard tests/*.c)))
+
+all: $(B)/ringlet ## build build/ringlet (default)
+
+$(B)/ringlet: $(B)/vmm/main.o $(B)/libringlet.a
+	$(say) LD $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/libringlet.a: $(LIB)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(say) CC $<
+	$(Q)$(CC) $(CFLAGS) -DRINGLET_VERSION='"$(VERSION)"' -MMD -MP -c -o $@ $<
+
+# One program per tests/*.c; new ones are found by themselves.
+$(B)/tests/%: $(B)/tests/%.o $(TESTLIB) $(B)/libringlet.a
+	$(say) LD $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+.PRECIOUS: $(B)/tests/%.o
+
+test-programs: $(TESTS)
+
+deps: ## install what building, testing and the demo need (Debian, apt)
+	tests/deps
+
+demo: deps ## boot a stock Debian guest on the network, ping and blast it
+	$(MAKE) all
+	tests/demo
+
+check: deps ## all tests, real guests included; ends in "N passed, N failed, N skipped"
+	$(MAKE) WERROR=1 all test-programs
+	$(MAKE) WERROR=1 SAN=address,undefined all test-programs
+	$(MAKE) WERROR=1 SAN=thread test-programs
+	tests/run
+
+quick: ## the tests that need no guest
+	$(MAKE) WERROR=1 all test-programs
+	tests/run --quick
+
+bench: deps ## compare with QEMU's microvm in one run, as ratios
+	$(MAKE) all
+	bench/run
+
+install: all ## install the program and its manual page below PREFIX
+	install -Dm755 $(B)/ringlet $(DESTDIR)$(PREFIX)/bin/ringlet
+	install -Dm644 vmm/ringlet.1 $(DESTDIR)$(PREFIX)/share/man/man1/ringlet.1
+
+clean: ## remove what was built (downloads stay: make distclean)
+	rm -rf build/ringlet build/*.a build/virtio build/devices build/vmm build/tests build/address build/thread
+
+distclean: ## remove everything that was built or downloaded
+	rm -rf build
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: all test-programs deps demo check quick bench install clean distclean help
+-include $(LIB:.o=.d) $(B)/vmm/main.d $(patsubst %.c,$(B)/%.d,$(wildcard tests/*.c))

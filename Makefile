@@ -6,8 +6,8 @@
 
 CC ?= cc
 SAN ?=
-B := build$(if $(SAN),/$(firstword $(subst $(comma), ,$(SAN))))
 comma := ,
+B := build$(if $(SAN),/$(firstword $(subst $(comma), ,$(SAN))))
 
 CFLAGS ?= -O2 -g
 CFLAGS += -std=gnu17 -pthread -Iinclude -D_GNU_SOURCE -fno-common -fno-strict-aliasing \

@@ -149,6 +149,11 @@ static void poll_cancel(struct engine *e, bool writes)
 	p->n_waiting = 0;
 }
 
+static void poll_detach(struct engine *e)
+{
+	(void)e;
+}
+
 static void poll_free(struct engine *e)
 {
 	free(self(e));
@@ -162,6 +167,7 @@ static const struct engine_ops poll_ops = {
 	.enter = poll_enter,
 	.next = poll_next,
 	.cancel = poll_cancel,
+	.detach = poll_detach,
 	.free = poll_free,
 };
 

@@ -187,6 +187,32 @@ static int uring_attach(struct engine *e)
 	return r < 0 ? -errno : 0;
 }
 
+/*
+ * A ring is torn down by a kernel worker some time after it is closed, and
+ * until then it would keep the tap: let go of the files first, which only this
+ * thread may do, and before that of the polls that hold them.
+ */
+static void uring_detach(struct engine *e)
+{
+	struct engine_uring *u = self(e);
+	const u64 polls[] = { DATA(DATA_KICK, 0), DATA(DATA_CONTROL, 0) };
+	struct engine_event ev;
+	struct io_uring_sqe *sqe;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(polls); i++) {
+		sqe = next_sqe(u);
+		io_uring_prep_cancel64(sqe, polls[i], 0);
+		io_uring_sqe_set_data64(sqe, DATA(DATA_CANCEL, 0));
+	}
+	while (u->kick_armed || u->control_armed) {
+		if (io_uring_submit_and_wait(&u->ring, 1) < 0)
+			return;
+		while (uring_next(e, &ev))
+			;
+	}
+	io_uring_unregister_files(&u->ring);
+}
+
 static void uring_free(struct engine *e)
 {
 	io_uring_queue_exit(&self(e)->ring);
@@ -201,6 +227,7 @@ static const struct engine_ops uring_ops = {
 	.enter = uring_enter,
 	.next = uring_next,
 	.cancel = uring_cancel,
+	.detach = uring_detach,
 	.free = uring_free,
 };
 

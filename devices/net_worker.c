@@ -296,6 +296,7 @@ static void *worker_main(void *arg)
 			handle_command(w);
 		STORE_ONCE(&w->count.enters, e->enters);
 	}
+	e->ops->detach(e);
 	return NULL;
 }
 

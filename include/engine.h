@@ -60,6 +60,8 @@ struct engine_ops {
 	 * is in flight: each still completes, with -ECANCELED or as it may.
 	 */
 	void (*cancel)(struct engine *e, bool writes);
+	/* Last call of the owning thread, nothing in flight: let the fds go. */
+	void (*detach)(struct engine *e);
 	void (*free)(struct engine *e);
 };
 

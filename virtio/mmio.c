@@ -218,7 +218,8 @@ static void disable_queue(struct virtio_dev *dev, unsigned i)
 	stop(dev);
 	dev->queue[i].ready = false;
 	memset(&dev->vq[i], 0, sizeof(dev->vq[i]));
-	if (was_running) {
+	/* A device that waits for its reset does nothing for this driver any more. */
+	if (was_running && !(status_of(dev) & VIRTIO_CONFIG_S_NEEDS_RESET)) {
 		dev->running = true;
 		dev->ops->start(dev, false);
 	}
@@ -375,18 +376,27 @@ static u32 read_register(struct virtio_dev *dev, u64 reg)
 
 void virtio_mmio_read(struct virtio_dev *dev, u64 offset, void *data, unsigned len)
 {
+	bool word = len == 4 && !(offset & 3);
+	u32 v;
+
 	memset(data, 0, len);
 	if (offset >= VIRTIO_PAGE_START) {
 		/* Only where the page is not mapped into the guest. */
-		if (offset + len <= VIRTIO_MMIO_CONFIG + VIRTIO_CONFIG_SIZE)
+		if (offset + len > VIRTIO_MMIO_CONFIG + VIRTIO_CONFIG_SIZE)
+			return;
+		if (!word) {
 			memcpy(data, (u8 *)dev->page + offset - VIRTIO_PAGE_START, len);
+			return;
+		}
+		v = LOAD_ONCE(virtio_reg(dev, (unsigned)offset)); /* the device thread writes, too */
+	} else if (word) {
+		pthread_mutex_lock(&dev->lock);
+		v = read_register(dev, offset);
+		pthread_mutex_unlock(&dev->lock);
+	} else {
 		return;
 	}
-	if (len != 4 || offset & 3)
-		return;
-	pthread_mutex_lock(&dev->lock);
-	*(u32 *)data = read_register(dev, offset);
-	pthread_mutex_unlock(&dev->lock);
+	memcpy(data, &v, sizeof(v));
 }
 
 void virtio_mmio_write(struct virtio_dev *dev, u64 offset, const void *data, unsigned len)

@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: MIT
+/*
+ * mmio-queue.c - how queues change hands by way of the registers, and how the
+ * device calls for attention: QueueReady, NEEDS_RESET, InterruptStatus in its
+ * two modes.  Clauses are those of virtio 1.2.
+ */
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "barrier.h"
+#include "check.h"
+#include "driver.h"
+
+#define V1 VIRTIO_BIT(VIRTIO_F_VERSION_1)
+#define EVENT VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX)
+#define INDIRECT VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC)
+#define LIVE (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | \
+	      VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK)
+#define NEEDS_RESET VIRTIO_CONFIG_S_NEEDS_RESET
+#define USED VIRTIO_MMIO_INT_VRING
+#define CONFIG VIRTIO_MMIO_INT_CONFIG
+
+static struct guest g;
+static struct virtio_dev dev;
+static struct ring ring[2];
+static bool serving;
+static unsigned fresh_starts, restarts, stops;
+static bool queue_was_ready[2]; /* at the last start */
+static char said[1 << 16];
+
+static const char *check_features(struct virtio_dev *d, u64 accepted)
+{
+	(void)d;
+	(void)accepted;
+	return NULL;
+}
+
+static void start(struct virtio_dev *d, bool fresh)
+{
+	serving = true;
+	for (unsigned i = 0; i < 2; i++)
+		queue_was_ready[i] = d->queue[i].ready;
+	++*(fresh ? &fresh_starts : &restarts);
+}
+
+/* What is handed over is whole until we have let go of it. */
+static void stop(struct virtio_dev *d)
+{
+	for (unsigned i = 0; i < 2; i++)
+		if (queue_was_ready[i] && !d->vq[i].size)
+			abort();
+	serving = false;
+	stops++;
+}
+
+static const struct virtio_ops ops = { .check_features = check_features, .start = start, .stop = stop };
+
+static void open_device(bool strict)
+{
+	static bool is_open;
+
+	if (is_open) {
+		virtio_fini(&dev);
+		guest_close(&g);
+		close(dev.irq_fd);
+		close(dev.kick_fd);
+	}
+	is_open = true;
+	guest_open(&g, 1 * MiB, 1 * MiB);
+	for (unsigned i = 0; i < 2; i++)
+		ring_init(&ring[i], &g, i ? 16 : 64, true, true);
+	memset(&dev, 0, sizeof(dev));
+	dev.ops = &ops;
+	dev.mem = &g.mem;
+	dev.name = "test";
+	dev.offered = V1 | EVENT | INDIRECT;
+	dev.nvq = 2;
+	dev.queue[0].max = 64;
+	dev.queue[1].max = 16;
+	dev.strict = strict;
+	dev.irq_fd = eventfd(0, EFD_NONBLOCK);
+	dev.kick_fd = eventfd(0, EFD_NONBLOCK);
+	CHECK_EQ(virtio_init(&dev), 0);
+	serving = false;
+	fresh_starts = restarts = stops = 0;
+	queue_was_ready[0] = queue_was_ready[1] = false;
+}
+
+static u32 status(void)
+{
+	return reg_read(&dev, VIRTIO_MMIO_STATUS);
+}
+
+static u32 interrupt_status(void)
+{
+	return reg_read(&dev, VIRTIO_MMIO_INTERRUPT_STATUS);
+}
+
+static u64 interrupts(void)
+{
+	u64 n = 0;
+
+	return read(dev.irq_fd, &n, sizeof(n)) > 0 ? n : 0;
+}
+
+static void bring_up(void)
+{
+	CHECK(driver_negotiate(&dev, V1 | EVENT | INDIRECT));
+	CHECK(driver_enable_queue(&dev, 0, &ring[0].where));
+	CHECK(driver_enable_queue(&dev, 1, &ring[1].where));
+	driver_ok(&dev);
+	CHECK_EQ(status(), LIVE);
+	CHECK(serving);
+}
+
+/* --- queues ------------------------------------------------------------------ */
+
+static void queues_get_what_was_negotiated(void)
+{
+	const u64 features[] = { 0, EVENT, INDIRECT, EVENT | INDIRECT };
+
+	for (unsigned i = 0; i < 4; i++) {
+		open_device(false);
+		CHECK(driver_negotiate(&dev, V1 | features[i]));
+		CHECK(driver_enable_queue(&dev, 0, &ring[0].where));
+		CHECK_EQ(dev.vq[0].event_idx, !!(features[i] & EVENT));
+		CHECK_EQ(dev.vq[0].indirect, !!(features[i] & INDIRECT));
+		CHECK_EQ(dev.vq[0].size, 64);
+		CHECK(dev.vq[0].desc == mem_at(&g.mem, ring[0].where.desc, 16));
+		CHECK_EQ(dev.vq[1].size, 0);
+	}
+}
+
+static void addresses_have_64_bits(void)
+{
+	struct virtq_layout where = { .size = 8, .desc = GUEST_HIGH, .avail = GUEST_HIGH + 4096, .used = GUEST_HIGH + 8192 };
+
+	open_device(false);
+	CHECK(driver_negotiate(&dev, V1));
+	CHECK(driver_enable_queue(&dev, 1, &where));
+	CHECK(dev.vq[1].desc == mem_at(&g.mem, where.desc, 128));
+	CHECK((u8 *)dev.vq[1].avail == (u8 *)mem_at(&g.mem, where.avail, 22));
+	CHECK((u8 *)dev.vq[1].used == (u8 *)mem_at(&g.mem, where.used, 70));
+}
+
+static void a_bad_queue_wants_a_reset(void)
+{
+	struct virtq_layout bad[7];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		open_device(false);
+		for (unsigned k = 0; k < ARRAY_SIZE(bad); k++)
+			bad[k] = ring[1].where;
+		bad[0].size = 32; /* more than QueueNumMax */
+		bad[1].size = 0;
+		bad[2].size = 12;
+		bad[3].desc += 8;
+		bad[4].avail = GUEST_LOW - 2;
+		bad[5].used = GUEST_HIGH + 1 * MiB - 8;
+		bad[6].desc |= 1ULL << 63;
+		CHECK(driver_negotiate(&dev, V1));
+		stderr_capture();
+		CHECK(!driver_enable_queue(&dev, 1, &bad[i]));
+		stderr_release(said, sizeof(said));
+		CHECK_HAS(said, "queue 1: ");
+		CHECK(status() & NEEDS_RESET);
+		/* 2.1.2: no notification before DRIVER_OK. */
+		CHECK_EQ(interrupts(), 0);
+		CHECK_EQ(dev.vq[1].size, 0);
+		/* It does not start like that. */
+		driver_ok(&dev);
+		CHECK(!serving);
+		reg_write(&dev, VIRTIO_MMIO_STATUS, 0);
+		CHECK_EQ(status(), 0);
+		bring_up();
+	}
+}
+
+static void huge_sizes_do_not_wrap(void)
+{
+	const u32 size[] = { 0x10000, 0x10010, 0x80000010, 0xffffffff, 2048 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(size); i++) {
+		open_device(false);
+		CHECK(driver_negotiate(&dev, V1));
+		stderr_capture();
+		reg_write(&dev, VIRTIO_MMIO_QUEUE_SEL, 0);
+		reg_write(&dev, VIRTIO_MMIO_QUEUE_NUM, size[i]);
+		reg_write(&dev, VIRTIO_MMIO_QUEUE_DESC_LOW, (u32)ring[0].where.desc);
+		reg_write(&dev, VIRTIO_MMIO_QUEUE_AVAIL_LOW, (u32)ring[0].where.avail);
+		reg_write(&dev, VIRTIO_MMIO_QUEUE_USED_LOW, (u32)ring[0].where.used);
+		reg_write(&dev, VIRTIO_MMIO_QUEUE_READY, 1);
+		stderr_release(said, sizeof(said));
+		CHECK_EQ(reg_read(&dev, VIRTIO_MMIO_QUEUE_READY), 0);
+		CHECK(status() & NEEDS_RESET);
+	}
+}
+
+static void ready_queues_are_fixed(void)
+{
+	const unsigned regs[] = {
+		VIRTIO_MMIO_QUEUE_NUM, VIRTIO_MMIO_QUEUE_DESC_LOW, VIRTIO_MMIO_QUEUE_DESC_HIGH,
+		VIRTIO_MMIO_QUEUE_AVAIL_LOW, VIRTIO_MMIO_QUEUE_AVAIL_HIGH, VIRTIO_MMIO_QUEUE_USED_LOW,
+		VIRTIO_MMIO_QUEUE_USED_HIGH,
+	};
+
+	open_device(false);
+	bring_up();
+	reg_write(&dev, VIRTIO_MMIO_QUEUE_SEL, 0);
+	stderr_capture();
+	for (unsigned i = 0; i < ARRAY_SIZE(regs); i++)
+		reg_write(&dev, regs[i], 0x1000);
+	reg_write(&dev, VIRTIO_MMIO_QUEUE_READY, 1); /* it is: nothing happens */
+	stderr_release(said, sizeof(said));
+	CHECK_HAS(said, "changed a queue that is ready");
+	CHECK(!memcmp(&dev.queue[0].want, &ring[0].where, sizeof(ring[0].where)));
+	CHECK_EQ(status(), LIVE);
+	CHECK_EQ(stops, 0);
+}
+
+static void late_queues_are_refused(void)
+{
+	open_device(false);
+	CHECK(driver_negotiate(&dev, V1));
+	CHECK(driver_enable_queue(&dev, 0, &ring[0].where));
+	driver_ok(&dev);
+	CHECK(serving && queue_was_ready[0] && !queue_was_ready[1]);
+	stderr_capture();
+	CHECK(!driver_enable_queue(&dev, 1, &ring[1].where));
+	stderr_release(said, sizeof(said));
+	CHECK_HAS(said, "after DRIVER_OK");
+	CHECK_EQ(dev.vq[1].size, 0);
+	CHECK_EQ(status(), LIVE);
+}
+
+/* 4.2.2.1: not accessed while QueueReady is zero. */
+static void a_disabled_queue_is_let_go(void)
+{
+	open_device(false);
+	bring_up();
+	reg_write(&dev, VIRTIO_MMIO_QUEUE_SEL, 1);
+	reg_write(&dev, VIRTIO_MMIO_QUEUE_READY, 0);
+	CHECK_EQ(reg_read(&dev, VIRTIO_MMIO_QUEUE_READY), 0);
+	CHECK_EQ(stops, 1);
+	CHECK_EQ(restarts, 1);
+	CHECK_EQ(fresh_starts, 1);
+	CHECK(serving && queue_was_ready[0] && !queue_was_ready[1]);
+	CHECK_EQ(dev.vq[1].size, 0);
+	CHECK_EQ(dev.vq[0].size, 64);
+	/* Once more changes nothing. */
+	reg_write(&dev, VIRTIO_MMIO_QUEUE_READY, 0);
+	CHECK_EQ(stops, 1);
+	reg_write(&dev, VIRTIO_MMIO_QUEUE_SEL, 0);
+	CHECK_EQ(reg_read(&dev, VIRTIO_MMIO_QUEUE_READY), 1);
+	reg_write(&dev, VIRTIO_MMIO_QUEUE_READY, 0);
+	CHECK_EQ(stops, 2);
+	CHECK(!queue_was_ready[0]);
+}
+
+static void a_queue_may_be_set_up_again(void)
+{
+	open_device(false);
+	CHECK(driver_negotiate(&dev, V1));
+	CHECK(driver_enable_queue(&dev, 1, &ring[1].where));
+	reg_write(&dev, VIRTIO_MMIO_QUEUE_READY, 0);
+	CHECK_EQ(reg_read(&dev, VIRTIO_MMIO_QUEUE_READY), 0);
+	CHECK_EQ(stops, 0);
+	CHECK(driver_enable_queue(&dev, 1, &ring[1].where));
+	reg_write(&dev, VIRTIO_MMIO_QUEUE_READY, 0);
+	/* Otherwise than before, too. */
+	open_device(false);
+	CHECK(driver_negotiate(&dev, V1));
+	CHECK(driver_enable_queue(&dev, 0, &ring[1].where));
+	reg_write(&dev, VIRTIO_MMIO_QUEUE_READY, 0);
+	CHECK(driver_enable_queue(&dev, 0, &ring[0].where));
+	CHECK_EQ(dev.vq[0].size, 64);
+}
+
+/* --- attention --------------------------------------------------------------- */
+
+static void needs_reset_is_told(void)
+{
+	for (unsigned strict = 0; strict < 2; strict++) {
+		open_device(strict);
+		bring_up();
+		interrupts();
+		stderr_capture();
+		virtio_needs_reset(&dev, "transmit queue", "a rule");
+		stderr_release(said, sizeof(said));
+		CHECK_STR(said, "ringlet: test: transmit queue: a rule; the device asks for a reset\n");
+		CHECK_EQ(status(), LIVE | NEEDS_RESET);
+		CHECK_EQ(interrupts(), 1);
+		CHECK_EQ(interrupt_status() & CONFIG, CONFIG);
+		/* It stays until acknowledged, and goes then. */
+		reg_write(&dev, VIRTIO_MMIO_INTERRUPT_ACK, USED);
+		CHECK_EQ(interrupt_status() & CONFIG, CONFIG);
+		reg_write(&dev, VIRTIO_MMIO_INTERRUPT_ACK, CONFIG);
+		CHECK_EQ(interrupt_status() & CONFIG, 0);
+		CHECK_EQ(status(), LIVE | NEEDS_RESET);
+	}
+}
+
+/* 2.1.2: only a reset takes NEEDS_RESET away, and until then it does nothing. */
+static void needs_reset_stays(void)
+{
+	open_device(false);
+	bring_up();
+	stderr_capture();
+	virtio_needs_reset(&dev, "transmit queue", "a rule");
+	reg_write(&dev, VIRTIO_MMIO_STATUS, LIVE);
+	CHECK_EQ(status(), LIVE | NEEDS_RESET);
+	reg_write(&dev, VIRTIO_MMIO_STATUS, LIVE | NEEDS_RESET);
+	CHECK_EQ(status(), LIVE | NEEDS_RESET);
+	CHECK_EQ(fresh_starts, 1);
+	/* A queue taken away does not set the other going again. */
+	reg_write(&dev, VIRTIO_MMIO_QUEUE_SEL, 0);
+	reg_write(&dev, VIRTIO_MMIO_QUEUE_READY, 0);
+	stderr_release(said, sizeof(said));
+	CHECK_EQ(reg_read(&dev, VIRTIO_MMIO_QUEUE_READY), 0);
+	CHECK_EQ(restarts, 0);
+	CHECK(!serving);
+	reg_write(&dev, VIRTIO_MMIO_STATUS, 0);
+	bring_up();
+	CHECK_EQ(status(), LIVE);
+}
+
+static void a_driver_cannot_set_needs_reset(void)
+{
+	open_device(false);
+	reg_write(&dev, VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE | NEEDS_RESET);
+	CHECK_EQ(status() & NEEDS_RESET, 0);
+	reg_write(&dev, VIRTIO_MMIO_STATUS, 0);
+	bring_up();
+	reg_write(&dev, VIRTIO_MMIO_STATUS, LIVE | NEEDS_RESET);
+	CHECK_EQ(status(), LIVE);
+	CHECK(serving);
+}
+
+/* 4.2.2.1, to the letter. */
+static void strict_status_counts_events(void)
+{
+	open_device(true);
+	bring_up();
+	CHECK_EQ(interrupt_status(), 0);
+	virtio_interrupt(&dev);
+	CHECK_EQ(interrupt_status(), USED);
+	CHECK_EQ(interrupts(), 1);
+	reg_write(&dev, VIRTIO_MMIO_INTERRUPT_ACK, CONFIG);
+	CHECK_EQ(interrupt_status(), USED);
+	reg_write(&dev, VIRTIO_MMIO_INTERRUPT_ACK, USED);
+	CHECK_EQ(interrupt_status(), 0);
+	virtio_interrupt(&dev);
+	stderr_capture();
+	virtio_needs_reset(&dev, "a queue", "a rule");
+	stderr_release(said, sizeof(said));
+	CHECK_EQ(interrupt_status(), USED | CONFIG);
+	reg_write(&dev, VIRTIO_MMIO_INTERRUPT_ACK, USED | CONFIG);
+	CHECK_EQ(interrupt_status(), 0);
+}
+
+static void sticky_status_stays(void)
+{
+	open_device(false);
+	CHECK(driver_negotiate(&dev, V1));
+	CHECK_EQ(interrupt_status(), 0);
+	driver_ok(&dev);
+	CHECK_EQ(interrupt_status(), USED);
+	virtio_interrupt(&dev);
+	CHECK_EQ(interrupts(), 1);
+	for (u32 ack = 0; ack < 4; ack++) {
+		reg_write(&dev, VIRTIO_MMIO_INTERRUPT_ACK, ack);
+		CHECK_EQ(interrupt_status(), USED);
+	}
+	reg_write(&dev, VIRTIO_MMIO_STATUS, 0);
+	CHECK_EQ(interrupt_status(), 0);
+	reg_write(&dev, VIRTIO_MMIO_INTERRUPT_ACK, ~0u);
+	CHECK_EQ(interrupt_status(), 0);
+}
+
+static void quiesce_stops_once(void)
+{
+	open_device(false);
+	bring_up();
+	virtio_quiesce(&dev);
+	CHECK(!serving);
+	CHECK_EQ(stops, 1);
+	virtio_quiesce(&dev);
+	CHECK_EQ(stops, 1);
+	reg_write(&dev, VIRTIO_MMIO_STATUS, 0);
+	CHECK_EQ(stops, 1);
+	bring_up();
+}
+
+static void the_guest_does_not_flood_the_log(void)
+{
+	unsigned n = 0;
+
+	open_device(false);
+	stderr_capture();
+	for (unsigned i = 0; i < 20000; i++) {
+		reg_write(&dev, VIRTIO_MMIO_STATUS, 0);
+		driver_negotiate(&dev, VIRTIO_BIT(63));
+		reg_write(&dev, VIRTIO_MMIO_STATUS, 0);
+		driver_negotiate(&dev, V1);
+		reg_write(&dev, VIRTIO_MMIO_QUEUE_READY, 1);
+		driver_ok(&dev);
+		reg_write(&dev, VIRTIO_MMIO_MAGIC_VALUE, 1);
+		reg_write(&dev, VIRTIO_MMIO_STATUS, status() | VIRTIO_CONFIG_S_FAILED);
+	}
+	stderr_release(said, sizeof(said));
+	for (char *s = said; *s; s++)
+		n += *s == '\n';
+	CHECK(n <= 100);
+}
+
+int main(void)
+{
+	static const struct check_test tests[] = {
+		{ "a queue works as was negotiated", queues_get_what_was_negotiated },
+		{ "queue addresses have 64 bits, one register for each half", addresses_have_64_bits },
+		{ "a queue set up wrong makes the device ask for a reset and stay down", a_bad_queue_wants_a_reset },
+		{ "a queue size beyond 16 bits is not taken for a small one", huge_sizes_do_not_wrap },
+		{ "the registers of a queue that is ready are fixed (4.2.2.2)", ready_queues_are_fixed },
+		{ "a queue cannot be enabled after DRIVER_OK", late_queues_are_refused },
+		{ "QueueReady = 0 takes one queue back and leaves the other (4.2.2.1)", a_disabled_queue_is_let_go },
+		{ "a queue may be taken back and set up anew before DRIVER_OK", a_queue_may_be_set_up_again },
+		{ "NEEDS_RESET comes with a configuration change interrupt (2.1.2)", needs_reset_is_told },
+		{ "NEEDS_RESET stays until reset, and nothing starts before (2.1.2)", needs_reset_stays },
+		{ "a driver cannot set NEEDS_RESET", a_driver_cannot_set_needs_reset },
+		{ "in strict mode InterruptStatus shows what was not acknowledged (4.2.2.1)", strict_status_counts_events },
+		{ "otherwise its used-buffer bit stays set from DRIVER_OK to reset", sticky_status_stays },
+		{ "quiescing stops a running device, once", quiesce_stops_once },
+		{ "a guest that repeats its mistakes does not flood the log", the_guest_does_not_flood_the_log },
+	};
+	return check_run(tests, ARRAY_SIZE(tests));
+}

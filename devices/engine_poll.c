@@ -26,8 +26,8 @@ struct waiting_read {
 
 struct engine_poll {
 	struct engine e;
-	struct engine_event ready[MAX_EVENTS]; /* FIFO: [first, last) */
-	unsigned first, last;
+	struct engine_event ready[MAX_EVENTS]; /* a ring: n of them from first on */
+	unsigned first, n;
 	struct waiting_read waiting[ENGINE_READS]; /* in order of arrival */
 	unsigned n_waiting;
 };
@@ -39,8 +39,8 @@ static struct engine_poll *self(struct engine *e)
 
 static void post(struct engine_poll *p, enum engine_event_type type, unsigned slot, int result)
 {
-	assert(p->last < MAX_EVENTS);
-	p->ready[p->last++] = (struct engine_event){ type, slot, result };
+	assert(p->n < MAX_EVENTS);
+	p->ready[(p->first + p->n++) % MAX_EVENTS] = (struct engine_event){ type, slot, result };
 }
 
 static int poll_attach(struct engine *e)
@@ -109,12 +109,8 @@ static void poll_enter(struct engine *e, bool wait)
 	};
 	u64 count;
 
-	if (p->first == p->last)
-		p->first = p->last = 0;
-	else
-		wait = false;
 	/* What was queued is done already; look at the rest only to sleep. */
-	if (!wait)
+	if (!wait || p->n)
 		return;
 	e->enters++;
 	if (ppoll(fds, 3, NULL, NULL) <= 0)
@@ -131,11 +127,11 @@ static bool poll_next(struct engine *e, struct engine_event *ev)
 {
 	struct engine_poll *p = self(e);
 
-	if (p->first == p->last) {
-		p->first = p->last = 0;
+	if (!p->n)
 		return false;
-	}
-	*ev = p->ready[p->first++];
+	*ev = p->ready[p->first];
+	p->first = (p->first + 1) % MAX_EVENTS;
+	p->n--;
 	return true;
 }
 

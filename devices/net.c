@@ -18,11 +18,6 @@
 #include "log.h"
 #include "net_worker.h"
 
-struct net {
-	struct virtio_dev dev;
-	struct net_worker worker;
-};
-
 static struct net *of(struct virtio_dev *dev)
 {
 	return (struct net *)dev; /* its first member */
@@ -36,6 +31,9 @@ _Static_assert(offsetof(struct net, dev) == 0, "of() relies on it");
 	 VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX) | F(MAC) | F(STATUS) | F(MTU) | F(MRG_RXBUF) |  \
 	 F(CSUM) | F(GUEST_CSUM) | F(HOST_TSO4) | F(HOST_TSO6) | F(HOST_ECN) |               \
 	 F(GUEST_TSO4) | F(GUEST_TSO6) | F(GUEST_ECN))
+
+/* The smallest ring in which half of the buffers hold the largest frame. */
+#define GSO_QUEUE_SIZE 128
 
 /* 5.1.3.1: what needs what. */
 static const struct {
@@ -154,6 +152,13 @@ struct net *net_new(const struct net_params *p, const struct mem *m, char *err, 
 	dev->name = "net";
 	dev->id = VIRTIO_ID_NET;
 	dev->offered = OFFERED;
+	/*
+	 * Linux posts new receive buffers when more than half of a small ring
+	 * is used up: what it leaves there may not hold a frame of 64 KiB, and
+	 * the two of us would wait for each other.
+	 */
+	if (p->queue_size < GSO_QUEUE_SIZE)
+		dev->offered &= ~(F(GUEST_TSO4) | F(GUEST_TSO6) | F(GUEST_ECN));
 	dev->nvq = 2;
 	dev->queue[NET_RXQ].max = dev->queue[NET_TXQ].max = p->queue_size;
 	dev->strict = p->strict;

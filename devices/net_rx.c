@@ -104,7 +104,8 @@ static struct rx_chain *fetch(struct net_worker *w)
 	else if (r->len < TAP_HEADER)
 		virtq_break(rx->vq, "receive chain has no room for the header");
 	if (rx->vq->broken) {
-		rx->spare[rx->n_spare++] = r;
+		/* Not to the spare ones: a read that is still posted would use it. */
+		rx->free[rx->n_free++] = r;
 		return NULL;
 	}
 	return r;
@@ -161,12 +162,8 @@ static bool post_one(struct net_worker *w, bool wait)
 		return false;
 	i = (unsigned)__builtin_ctz(rx->idle_slots);
 	s = &rx->slot[i];
-	if (!take_chains(w, s)) {
-		if (!rx->starved)
-			COUNT(w->count.rx_starved, 1);
-		rx->starved = true;
+	if (!take_chains(w, s))
 		return false;
-	}
 	s->waits = wait;
 	rx->idle_slots &= ~(1u << i);
 	rx->in_flight++;
@@ -185,6 +182,7 @@ unsigned rx_post(struct net_worker *w)
 {
 	struct net_rx *rx = &w->rx;
 	unsigned posted = 0, ahead = rx->burst, wait = 1;
+	bool was_starved = rx->starved;
 
 	if (!rx->vq || rx->dead || rx->n_done || rx->cancelling)
 		return 0;
@@ -200,6 +198,15 @@ unsigned rx_post(struct net_worker *w)
 		posted++;
 	while (rx->waiting < wait && post_one(w, true))
 		posted++;
+	/*
+	 * Starved is to have no buffer, nor a read that may bring one back: those
+	 * ahead that took the last and find nothing do, and then one of them waits.
+	 */
+	if (!posted && !rx->waiting) {
+		rx->starved = true;
+		if (!was_starved)
+			COUNT(w->count.rx_starved, 1);
+	}
 	return posted;
 }
 
@@ -218,7 +225,7 @@ void rx_completed(struct net_worker *w, unsigned slot, int result)
 	rx->waiting -= s->waits;
 	if (!rx->in_flight)
 		rx->cancelling = false;
-	if (result >= TAP_HEADER) {
+	if (result >= TAP_HEADER && result <= TAP_MAX_FRAME) {
 		s->frame = (u32)result;
 		rx->done[rx->n_done++] = (u8)slot;
 		rx->came++;
@@ -229,35 +236,51 @@ void rx_completed(struct net_worker *w, unsigned slot, int result)
 	rx->idle_slots |= 1u << slot;
 	if (result == -EAGAIN || result == -ECANCELED || result == -EINTR)
 		return;
+	if (result > TAP_MAX_FRAME) { /* nothing that a tap gives: it may be cut */
+		COUNT(w->count.rx_drop_too_big, 1);
+		rx->came++;
+		return;
+	}
 	COUNT(w->count.rx_errors, 1);
 	/* One frame's trouble is not the tap's: go on, but not for ever. */
 	if (++rx->failures == MAX_FAILURES && !rx->dead) {
 		rx->dead = true;
-		warn("tap %s cannot be read any more (%s): the guest receives nothing until its driver resets the device",
-		     w->tap_name, strerror(-result));
+		guest_warn("tap %s cannot be read any more (%s): the guest receives nothing until its driver resets the device",
+			   w->tap_name, result < 0 ? strerror(-result) : "frames without a header");
 	}
+}
+
+/* Its first chain has room for the header; a frame that was withdrawn has none. */
+static struct virtio_net_hdr_v1 header_of(const struct rx_slot *s)
+{
+	struct virtio_net_hdr_v1 h;
+	size_t have = 0;
+
+	if (!s->direct) {
+		memcpy(&h, s->spill, sizeof(h));
+		return h;
+	}
+	for (unsigned i = 0; have < sizeof(h); i++) {
+		size_t n = MIN(s->iov[i].iov_len, sizeof(h) - have);
+
+		memcpy((u8 *)&h + have, s->iov[i].iov_base, n);
+		have += n;
+	}
+	return h;
 }
 
 /* Does the guest have to take this frame as it is?  (5.1.6.4) */
 static bool is_acceptable(struct net_rx *rx, const struct rx_slot *s, bool *gso)
 {
-	const struct iovec *iov = s->chain[0]->iov;
-	struct virtio_net_hdr_v1 h;
-	size_t have = 0;
+	const struct virtio_net_hdr_v1 h = header_of(s);
 
-	for (unsigned i = 0; have < sizeof(h); i++) {
-		size_t n = MIN(iov[i].iov_len, sizeof(h) - have);
-
-		memcpy((u8 *)&h + have, iov[i].iov_base, n);
-		have += n;
-	}
 	*gso = h.gso_type != VIRTIO_NET_HDR_GSO_NONE;
 	if ((h.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !rx->csum_allowed)
 		return false;
 	if (!*gso)
 		return true;
-	/* The ECN flag is a bit of its own on top of a TCP type. */
-	return h.gso_type < 0x88 && (h.gso_type & 0x7f) < 8 &&
+	/* The ECN flag is a bit of its own on top of a TCP type; so it is in gso_allowed. */
+	return h.gso_type < 0x88 && (h.gso_type & 0x7f) < 7 &&
 	       (rx->gso_allowed & 1u << (h.gso_type & 0x7f)) &&
 	       (!(h.gso_type & VIRTIO_NET_HDR_GSO_ECN) || (rx->gso_allowed & 1u << 7));
 }
@@ -386,6 +409,39 @@ static enum placed place(struct net_worker *w, struct rx_slot *s)
 	return PLACED;
 }
 
+/*
+ * Move a frame out of the guest's buffers into its spill, where there is room
+ * for the largest, so that an older one can have them.
+ */
+static void withdraw(struct net_rx *rx, struct rx_slot *s)
+{
+	u32 n = MIN(s->frame, s->direct), at = 0;
+
+	memmove(s->spill + n, s->spill, s->frame - n);
+	for (unsigned i = 0; at < n; i++) {
+		u32 len = MIN(n - at, (u32)s->iov[i].iov_len);
+
+		memcpy(s->spill + at, s->iov[i].iov_base, len);
+		at += len;
+	}
+	s->direct = 0;
+	put_back(rx, s, 0);
+}
+
+/* Withdraw the newest frame behind done[n] that holds buffers. */
+static bool withdraw_one(struct net_rx *rx, unsigned n)
+{
+	for (unsigned i = rx->n_done; --i > n;) {
+		struct rx_slot *s = &rx->slot[rx->done[i]];
+
+		if (s->n_chains) {
+			withdraw(rx, s);
+			return true;
+		}
+	}
+	return false;
+}
+
 unsigned rx_deliver(struct net_worker *w)
 {
 	struct net_rx *rx = &w->rx;
@@ -396,6 +452,13 @@ unsigned rx_deliver(struct net_worker *w)
 		struct rx_slot *s = &rx->slot[i];
 
 		if (place(w, s) == MUST_WAIT) {
+			/*
+			 * What it lacks may be under later frames or, see
+			 * below, in reads that wait for some.  The guest need
+			 * not have more: get them back, or all wait for ever.
+			 */
+			if (!rx->in_flight && withdraw_one(rx, n))
+				continue;
 			if (!rx->starved)
 				COUNT(w->count.rx_starved, 1);
 			rx->starved = true;
@@ -410,10 +473,7 @@ unsigned rx_deliver(struct net_worker *w)
 	}
 	rx->n_done -= n;
 	memmove(rx->done, rx->done + n, rx->n_done);
-	/*
-	 * The buffers that the oldest frame lacks may be in reads that wait
-	 * for frames: get them back, or both wait for ever.
-	 */
+	/* Then the oldest is tried again. */
 	if (rx->n_done && rx->in_flight && !rx->cancelling && !rx->vq->broken) {
 		rx->cancelling = true;
 		w->engine->ops->cancel(w->engine, false);

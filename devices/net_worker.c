@@ -48,7 +48,7 @@ static void apply_features(struct net_worker *w, u64 accepted)
 	}
 	err = tap_set_offload(w->tap_fd, offload);
 	if (err && err != -ENOTTY) /* not a tap: a test's socket */
-		warn("tap %s: cannot set offloads: %s", w->tap_name, strerror(-err));
+		guest_warn("tap %s: cannot set offloads: %s", w->tap_name, strerror(-err));
 }
 
 /*
@@ -104,7 +104,6 @@ static void command_stop(struct net_worker *w)
 /* Answer the call that is pending, if any. */
 static void handle_command(struct net_worker *w)
 {
-	w->called = false;
 	pthread_mutex_lock(&w->lock);
 	switch (w->command) {
 	case WORKER_NONE:
@@ -121,9 +120,18 @@ static void handle_command(struct net_worker *w)
 		w->exiting = true;
 		break;
 	}
-	w->command = WORKER_NONE;
+	STORE_ONCE(&w->command, WORKER_NONE);
 	pthread_cond_signal(&w->answered);
 	pthread_mutex_unlock(&w->lock);
+}
+
+/*
+ * Looked at in every round: an engine need not report the control eventfd to a
+ * thread that never sleeps, and a reset must not wait for the traffic to end.
+ */
+static bool is_called(const struct net_worker *w)
+{
+	return LOAD_ONCE(&w->command) != WORKER_NONE;
 }
 
 void worker_call(struct net_worker *w, enum worker_command c)
@@ -131,7 +139,7 @@ void worker_call(struct net_worker *w, enum worker_command c)
 	u64 one = 1;
 
 	pthread_mutex_lock(&w->lock);
-	w->command = c;
+	STORE_ONCE(&w->command, c);
 	if (write(w->engine->fd.control, &one, sizeof(one)) < 0)
 		warn("net: control eventfd: %s", strerror(errno));
 	while (w->command != WORKER_NONE)
@@ -155,8 +163,7 @@ static void handle_events(struct net_worker *w)
 			COUNT(w->count.kicks, 1);
 			break;
 		case ENGINE_CONTROL:
-			w->called = true; /* answered between rounds */
-			break;
+			break; /* we are awake, see is_called() */
 		}
 	}
 }
@@ -209,7 +216,8 @@ static bool kicks_on(struct net_worker *w)
 {
 	bool more = false;
 
-	if (w->tx.vq)
+	/* When every write waits for room in the tap, one that ends wakes us. */
+	if (w->tx.vq && w->tx.idle_slots)
 		more |= virtq_kicks_on(w->tx.vq);
 	if (w->rx.vq && w->rx.starved)
 		more |= virtq_kicks_on(w->rx.vq);
@@ -233,7 +241,7 @@ static void serve(struct net_worker *w)
 	given = rx_deliver(w);
 	sent = tx_post(w);
 	posted = rx_post(w);
-	if (sent || posted || w->rx.cancelling) {
+	if (sent || posted || w->rx.cancelling || w->tx.in_flight) {
 		e->ops->enter(e, false);
 		handle_events(w);
 		rx_adapt(&w->rx, posted);
@@ -241,7 +249,7 @@ static void serve(struct net_worker *w)
 	}
 	publish_and_interrupt(w);
 	check_rings(w);
-	if (w->called || !w->serving || sent || given || w->rx.cancelling)
+	if (is_called(w) || !w->serving || sent || given || w->rx.cancelling)
 		return;
 	/* A read that failed left nobody to wait in the tap: post another. */
 	if (w->rx.vq && !rx_drained(&w->rx))
@@ -292,7 +300,7 @@ static void *worker_main(void *arg)
 			e->ops->enter(e, true);
 			handle_events(w);
 		}
-		if (w->called)
+		if (is_called(w))
 			handle_command(w);
 		STORE_ONCE(&w->count.enters, e->enters);
 	}

@@ -50,7 +50,7 @@ struct rx_slot {
 struct net_rx {
 	struct virtq *vq;
 	bool mergeable;
-	u8 gso_allowed;	   /* bit per VIRTIO_NET_HDR_GSO_* type accepted */
+	u8 gso_allowed;	   /* bit per VIRTIO_NET_HDR_GSO_* type accepted; bit 7: ECN */
 	bool csum_allowed; /* frames without a checksum accepted */
 
 	struct rx_chain *pool; /* VIRTQ_MAX_SIZE of them, all below point in */
@@ -98,7 +98,6 @@ struct net_worker {
 	int tap_fd;
 	const char *tap_name;
 	bool serving; /* between start and stop */
-	bool called;  /* the control eventfd was written: see command */
 	bool exiting;
 
 	pthread_t thread;
@@ -109,8 +108,14 @@ struct net_worker {
 	/* The hand-over. */
 	pthread_mutex_t lock;
 	pthread_cond_t answered;
-	enum worker_command command; /* under lock */
+	enum worker_command command; /* written under lock, atomic to peek at */
 	int attached;		     /* under lock: 1, or -errno; 0: not yet */
+};
+
+/* The device: what its driver sees, and the thread behind it. */
+struct net {
+	struct virtio_dev dev;
+	struct net_worker worker;
 };
 
 enum { NET_RXQ, NET_TXQ };

@@ -28,7 +28,7 @@ struct conf_net {
 	u8 prefix;	/* of the network both addresses are in; 0 when there is neither */
 	u32 guest_ip;	/* network byte order, 0 = none */
 	u16 mtu;	/* 0 = the tap's own */
-	u16 queue_size; /* power of two, 16 to 1024 */
+	u16 queue_size; /* power of two, 32 to 1024 */
 	enum conf_io io;
 	bool mmio_strict; /* InterruptStatus exactly as in the specification */
 	struct conf_cpus cpus; /* processors for the device threads */

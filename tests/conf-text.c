@@ -67,7 +67,7 @@ static void random_net(struct conf_net *n)
 		n->prefix = n->host_ip ? n->prefix : 24;
 	}
 	n->mtu = below(2) ? 68 + below(65468) : 0;
-	n->queue_size = 16 << below(7);
+	n->queue_size = 32 << below(6);
 	n->io = below(2) ? IO_POLL : IO_URING;
 	random_cpus(&n->cpus);
 }

@@ -159,7 +159,7 @@ static void tap_is_implied(void)
 {
 	static const char *const lines[] = {
 		"tap", "mode=tap", "tap=t", "fd=3", "ip=10.0.0.1", "mtu=1500", "cpus=0", "io=uring",
-		"mac=02:00:00:00:00:01", "guest_ip=10.0.0.2", "tap,queue_size=16",
+		"mac=02:00:00:00:00:01", "guest_ip=10.0.0.2", "tap,queue_size=32",
 	};
 	char line[128];
 	struct conf c;

@@ -177,7 +177,8 @@ static void parse_guest_ip(const char *where, const char *value, struct conf_net
 
 static void parse_queue_size(const char *where, const char *value, struct conf_net *net)
 {
-	net->queue_size = conf_number(where, value, 16, 1024);
+	/* Linux wants room for a packet of 17 fragments, or sends one and no more. */
+	net->queue_size = conf_number(where, value, 32, 1024);
 	if (net->queue_size & (net->queue_size - 1))
 		die_args("%s%s: not a power of two; write 256, 512 or 1024", where, value);
 }

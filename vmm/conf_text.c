@@ -178,7 +178,7 @@ static const char help[] =
 	"      guest_ip=ADDR    address for the guest, by ip= on its command line\n"
 	"      mac=ADDR         the guest's MAC address (random)\n"
 	"      mtu=N            68 to 65535 (the tap's own)\n"
-	"      queue_size=N     ring entries, a power of two, 16 to 1024 (1024)\n"
+	"      queue_size=N     ring entries, a power of two, 32 to 1024 (1024)\n"
 	"      io=uring|poll    how the tap is read and written (uring)\n"
 	"      cpus=LIST        processors for the device threads, like 1-2 or 1:3\n"
 	"  --mmio-strict        virtio InterruptStatus exactly as specified, slower\n"

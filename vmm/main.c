@@ -3,6 +3,7 @@
  * main.c - the wiring, in order: what needs rights, the machine, its devices,
  * then without rights the threads; wait; the same list backwards.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -212,10 +213,26 @@ static int run(void)
 	return status;
 }
 
+/*
+ * Where a standard stream is closed, the next thing opened takes its number:
+ * the guest's console must not be written into an eventfd or a tap.
+ */
+static void open_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	int status = 0;
 
+	open_streams();
 	conf_parse(&conf, argc, argv);
 	log_verbose = conf.verbose;
 	switch (conf.verb) {

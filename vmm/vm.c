@@ -108,6 +108,8 @@ static int open_kvm(void)
 	if (fd < 0)
 		die("cannot open /dev/kvm: %s", strerror(errno));
 	version = ioctl(fd, KVM_GET_API_VERSION, 0);
+	if (version < 0)
+		die("/dev/kvm is not KVM's device: make it anew (mknod /dev/kvm c 10 232), or pass the host's into the container");
 	if (version != KVM_API_VERSION)
 		die("/dev/kvm speaks API version %d, not %d", version, KVM_API_VERSION);
 	for (unsigned i = 0; i < ARRAY_SIZE(needed_caps); i++)

@@ -5,8 +5,9 @@
  *
  * The owner queues reads and writes, each with a slot number of its own
  * choosing, then enters; what completed comes out of next() in the order in
- * which the tap was really read and written.  An iovec array must stay valid
- * until enter() returns, the memory it names until the completion.
+ * which the tap was really read and written; only what failed may come later
+ * than that.  An iovec array must stay valid until enter() returns, the memory
+ * it names until the completion.
  *
  * Everything but create/free is for the one thread that called attach().
  */

@@ -9,6 +9,7 @@
  *   0x0_0009_fc00  +-------------------------+  reuse it all
  *                  | legacy hole, no RAM use |
  *   0x0_000e_0000  | ACPI tables (reserved)  |
+ *   0x0_000f_fff0  | reset vector (reserved) |
  *   0x0_0010_0000  +-------------------------+
  *                  | low RAM: kernel, initrd |
  *   0x0_c000_0000  +-------------------------+  (at most)
@@ -41,6 +42,14 @@
 /* ACPI: inside the area scanned for "RSD PTR " by kernels not told of it. */
 #define LAYOUT_ACPI 0xe0000ULL
 #define LAYOUT_ACPI_END 0x100000ULL
+
+/*
+ * Where a processor enters the BIOS.  Linux jumps there in real mode to reboot
+ * a machine whose ACPI is hardware-reduced, because it takes that for a UEFI
+ * machine and finds no UEFI: a few instructions there write the reset port.
+ */
+#define LAYOUT_RESET_VECTOR 0xffff0ULL
+#define LAYOUT_RESET 0xffff0ULL /* in its last bytes: where real mode starts over */
 
 #define LAYOUT_KERNEL 0x100000ULL
 

@@ -325,7 +325,7 @@ static void corrupt(struct image *i, unsigned from, unsigned size)
 static void corrupt_headers_do_no_harm(void)
 {
 	const u64 nothing = 16 * GiB, ram = 64 * MiB;
-	static u8 acpi[LAYOUT_ACPI_END - LAYOUT_EBDA];
+	static u8 acpi[LAYOUT_RESET_VECTOR - LAYOUT_EBDA];
 	unsigned loaded = 0, rejected = 0;
 	u8 *p = mmap(NULL, nothing, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	char name[64];

@@ -55,6 +55,18 @@ static void bzimage_is_loaded(void)
 	}
 }
 
+static void bios_resets(void)
+{
+	const u8 *code;
+
+	fresh_memory(64 * MiB);
+	CHECK_EQ(load(bzimage()), 0);
+	code = guest(0xffff0, 9);
+	CHECK(code[0] == 0xba && code[1] + 256 * code[2] == PORT_ACPI_RESET); /* mov to %dx */
+	CHECK(code[3] == 0xb0 && code[4] == ACPI_RESET_VALUE);		      /* mov to %al */
+	CHECK(code[5] == 0xee && code[6] == 0xf4 && code[7] == 0xeb && code[8] == 0xfd);
+}
+
 static void bzimage_finds_its_address(void)
 {
 	struct image *i = bzimage();
@@ -398,6 +410,7 @@ static void small_memory_is_said(void)
 int main(void)
 {
 	static const struct check_test tests[] = {
+		{ "a jump to the BIOS, as Linux's last way to reboot, writes the reset port", bios_resets },
 		{ "a bzImage lies at its preferred address and its zero page is right", bzimage_is_loaded },
 		{ "a bzImage's address is aligned, its signature not loaded", bzimage_finds_its_address },
 		{ "an ELF kernel starts at its 64-bit entry, .bss zero over old contents", elf_is_loaded },

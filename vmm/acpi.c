@@ -307,7 +307,7 @@ _Static_assert(MAX_CPUS <= 255, "APIC ids of more than a byte need other entries
 
 u64 acpi_build(const struct mem *m, const struct acpi_config *c)
 {
-	const size_t size = LAYOUT_ACPI_END - LAYOUT_ACPI;
+	const size_t size = LAYOUT_RESET_VECTOR - LAYOUT_ACPI;
 	struct area area = { .start = mem_at(m, LAYOUT_ACPI, size), .size = size };
 	struct rsdp *rsdp;
 	struct xsdt *xsdt;

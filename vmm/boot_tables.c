@@ -105,6 +105,20 @@ static void write_gdt(const struct mem *m)
 	gdt[BOOT_TSS / 8] = GDT_TSS; /* in long mode it takes two entries */
 }
 
+/* In real mode: write the reset port, and stop should that not be the end. */
+static void write_reset_vector(const struct mem *m)
+{
+	const u8 code[] = {
+		0xba, PORT_ACPI_RESET & 0xff, PORT_ACPI_RESET >> 8, /* mov $port, %dx */
+		0xb0, ACPI_RESET_VALUE,				    /* mov $value, %al */
+		0xee,						    /* out %al, %dx */
+		0xf4,						    /* hlt */
+		0xeb, 0xfd,					    /* jmp to the hlt */
+	};
+
+	memcpy(ours(m, LAYOUT_RESET_VECTOR, sizeof(code)), code, sizeof(code));
+}
+
 /* The first 4 GiB at their own addresses: PML4, PDPT, four directories. */
 static void write_page_tables(const struct mem *m)
 {
@@ -181,6 +195,7 @@ void boot_write_tables(const struct mem *m, const struct boot_request *req,
 	assert(len <= LAYOUT_CMDLINE_MAX);
 	memcpy(ours(m, LAYOUT_CMDLINE, len), req->cmdline, len);
 	write_gdt(m);
+	write_reset_vector(m);
 	if (entry->protocol == BOOT_PVH) {
 		write_start_info(m, req, entry);
 	} else {

@@ -49,7 +49,6 @@
  * machine and finds no UEFI: a few instructions there write the reset port.
  */
 #define LAYOUT_RESET_VECTOR 0xffff0ULL
-#define LAYOUT_RESET 0xffff0ULL /* in its last bytes: where real mode starts over */
 
 #define LAYOUT_KERNEL 0x100000ULL
 

@@ -162,24 +162,6 @@ static int set_slot(struct vm *vm, u32 slot, u32 flags, u64 gpa, u64 size, void 
 	return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &r) ? -errno : 0;
 }
 
-/*
- * Linux takes ACPI that is hardware-reduced for a promise of EFI.  Where there
- * is none it restarts by a jump to the firmware's first instruction, in real
- * mode, and never tries the reset register.  So this is all of our firmware:
- * write ACPI_RESET_VALUE to PORT_ACPI_RESET, halt.
- */
-static void write_reset_code(struct vm *vm)
-{
-	static const u8 code[] = {
-		0xba, PORT_ACPI_RESET & 0xff, PORT_ACPI_RESET >> 8, /* mov dx, port */
-		0xb0, ACPI_RESET_VALUE,				    /* mov al, value */
-		0xee,						    /* out dx, al */
-		0xf4, 0xeb, 0xfd,				    /* hlt, again */
-	};
-
-	memcpy(mem_at(&vm->mem, LAYOUT_RESET, sizeof(code)), code, sizeof(code));
-}
-
 void vm_add_memory(struct vm *vm, u64 size)
 {
 	int err = mem_init(&vm->mem, size);
@@ -195,7 +177,6 @@ void vm_add_memory(struct vm *vm, u64 size)
 			die("KVM refuses %llu MiB of guest memory: %s",
 			    (unsigned long long)(r->size / MiB), strerror(-err));
 	}
-	write_reset_code(vm);
 }
 
 static void add_irqfd(struct vm *vm, int fd, u32 gsi)

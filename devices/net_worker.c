@@ -241,7 +241,7 @@ static void serve(struct net_worker *w)
 	given = rx_deliver(w);
 	sent = tx_post(w);
 	posted = rx_post(w);
-	if (sent || posted || w->rx.cancelling || w->tx.in_flight) {
+	if (sent || posted || w->rx.cancelling) {
 		e->ops->enter(e, false);
 		handle_events(w);
 		rx_adapt(&w->rx, posted);

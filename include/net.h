@@ -31,7 +31,7 @@ struct net_params {
  */
 struct net_counters {
 	u64 rx_packets, rx_bytes, tx_packets, tx_bytes;
-	u64 rx_gso, tx_gso;	   /* packets that stand for several */
+	u64 rx_gso;		   /* packets that stand for several */
 	u64 rx_drop_declined;	   /* needed an offload that the guest declined */
 	u64 rx_drop_too_big;	   /* could never fit the guest's buffers */
 	u64 rx_errors, tx_errors;  /* the tap said no */

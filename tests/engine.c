@@ -37,7 +37,7 @@ static void close_engine(void)
 
 static void open_engine(enum kind kind, int type)
 {
-	int s[2], size = 1 << 20;
+	int s[2], size = 212992; /* what every host allows */
 
 	if (e)
 		close_engine();

@@ -73,14 +73,16 @@ static bool is_painted(void)
 /* Nobody writes to memory, or signals, from here on. */
 static bool is_quiet(int ms)
 {
-	bool quiet;
+	const struct net_worker *w = &b.net->worker;
 
+	/* What is still to be cancelled might do so only now and then: look. */
+	if (w->rx.in_flight || w->tx.in_flight)
+		return false;
 	interrupts();
 	paint();
 	driver_kick(b.dev, NET_TXQ);
 	poll(NULL, 0, ms);
-	quiet = is_painted() && !interrupts();
-	return quiet;
+	return is_painted() && !interrupts();
 }
 
 static void reset_at_every_depth(enum kind kind)

@@ -381,14 +381,17 @@ void virtio_mmio_read(struct virtio_dev *dev, u64 offset, void *data, unsigned l
 
 	memset(data, 0, len);
 	if (offset >= VIRTIO_PAGE_START) {
+		const u8 *from = (u8 *)dev->page + offset - VIRTIO_PAGE_START;
+
 		/* Only where the page is not mapped into the guest. */
 		if (offset + len > VIRTIO_MMIO_CONFIG + VIRTIO_CONFIG_SIZE)
 			return;
-		if (!word) {
-			memcpy(data, (u8 *)dev->page + offset - VIRTIO_PAGE_START, len);
+		/* The device thread writes there, too: a word is read as one. */
+		for (unsigned i = 0; !word && i < len; i++)
+			((u8 *)data)[i] = LOAD_ONCE(&from[i]);
+		if (!word)
 			return;
-		}
-		v = LOAD_ONCE(virtio_reg(dev, (unsigned)offset)); /* the device thread writes, too */
+		v = LOAD_ONCE((const u32 *)from);
 	} else if (word) {
 		pthread_mutex_lock(&dev->lock);
 		v = read_register(dev, offset);

@@ -1,0 +1,375 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# cli.t - ringlet among the things that go wrong on a host: files that are no
+# kernels, devices that are missing, forbidden or taken, options that do not
+# exist; each is one sentence and one exit status, and nothing stays behind.
+# Then what a user relies on when all is well: the terminal, the signals, and
+# that no right is left while a guest runs.
+#
+# The guests here are kernels of a few instructions, which run on any KVM.
+# Needs root: it hides, forbids and occupies devices, in namespaces of its own.
+. "$(dirname "$0")/lib.sh"
+in_sandbox "$@"
+plan 95
+
+top=$PWD
+ringlet=$T/ringlet # where an ordinary user may run it too
+cp "$RINGLET" "$ringlet"
+R=(timeout -k 1 20 "$ringlet")
+mkdir "$T/empty"
+
+# Assembled by hand: out to port 0x3f8, a letter each.
+letters() {
+	local i
+	printf 66baf803
+	for ((i = 0; i < ${#1}; i++)); do printf 'b0%02xee' "'${1:i:1}"; done
+}
+HALT=f4ebfd OFF=66ba0006b034ee RESET=66ba0206b001ee PANIC=66ba0505b001ee
+CRASH=0f011d000100000f0b # an interrupt table of zeroes, then ud2
+tiny_kernel "$T/halt" "$(letters up)b00aee$HALT"
+tiny_kernel "$T/off" "$(letters up)b00aee$OFF$HALT"
+tiny_kernel "$T/reset" "$RESET$HALT"
+tiny_kernel "$T/crash" "$CRASH"
+tiny_kernel "$T/panic" "$PANIC$RESET$HALT"
+
+interfaces() { ip -o link | sed 's/^[0-9]*: //; s/: .*//' | sort | tr '\n' ' '; }
+
+# run COMMAND...: in an empty directory that is also the one for temporary
+# files; $out, $err, $status and $left, which says what stayed behind.
+run() {
+	local before
+	before=$(interfaces)
+	(cd "$T/empty" && TMPDIR=$T/empty "$@" </dev/null >"$T/run.out" 2>"$T/run.err")
+	status=$?
+	out=$(<"$T/run.out") err=$(<"$T/run.err")
+	left=
+	[ "$before" = "$(interfaces)" ] || left="interfaces: $(interfaces), before: $before"
+	[ -z "$(ls -A "$T/empty")" ] || left+="files: $(ls -A "$T/empty")"
+}
+
+# refused CLAIM STATUS SENTENCE COMMAND...: that status, that one line, nothing
+# else said, nothing left.  The sentence is a pattern.
+refused() {
+	local claim=$1 want=$2 sentence="ringlet: $3" how=
+	shift 3
+	run "$@"
+	[ "$status" = "$want" ] || how="status $status, not $want"
+	# shellcheck disable=SC2053 # a pattern
+	[[ $err == $sentence && $err != *$'\n'* ]] || how+="; said: $err; not: $sentence"
+	[ -z "$out" ] || how+="; printed: $out"
+	[ -z "$left" ] || how+="; left behind: $left"
+	if [ -z "$how" ]; then pass "$claim"; else fail "$claim" "${how#; }"; fi
+}
+
+# with_dev NODES COMMAND...: a /dev that has little more than these devices,
+# each "NAME=MODE".
+with_dev() {
+	# shellcheck disable=SC2016 # for the inner shell
+	unshare -m bash -c '
+		mount -t tmpfs -o mode=755 none /dev && cd /dev || exit 99
+		mknod -m 666 null c 1 3; mknod -m 666 zero c 1 5; mknod -m 666 urandom c 1 9
+		mkdir net
+		for node in $1; do
+			case $node in
+			kvm=*) mknod -m ${node#*=} kvm c 10 232 ;;
+			tun=*) mknod -m ${node#*=} net/tun c 10 200 ;;
+			esac
+		done
+		cd "$2"
+		shift 2
+		exec "$@"' - "$1" "$T/empty" "${@:2}"
+}
+NOBODY=(setpriv --reuid=nobody --regid=nogroup --clear-groups)
+
+# --- options ---
+
+refused "a mistyped option is refused, and the right one named" 35 \
+	"unknown option '--kernal'; did you mean '--kernel'?" "${R[@]}" --kernal x
+refused "a mistyped key of --net is refused, and the right one named" 35 \
+	"unknown key 'guestip' in --net; did you mean 'guest_ip'?" "${R[@]}" -n guestip=10.0.0.2 "$T/off"
+refused "an option like no other is refused by name" 35 \
+	"unknown option '--frobnicate'; 'ringlet help' lists them all" "${R[@]}" --frobnicate
+refused "a wrong value is refused with its range" 35 \
+	"-c 33: not a number from 1 to 32" "${R[@]}" -c 33 "$T/off"
+refused "too little memory is refused with the least" 35 \
+	"-m 16: too little memory; the least is 64M" "${R[@]}" -m 16 "$T/off"
+refused "an unknown user is refused" 35 \
+	"--user nosuch: there is no such user" "${R[@]}" --user nosuch "$T/off"
+
+# --- files that are no kernels ---
+
+cloud=build/guest/cloud
+K="cannot boot '*': "
+refused "a missing kernel" 35 "${K}there is no such file; check the name" "${R[@]}" "$T/nowhere"
+refused "a directory" 35 "${K}it is a directory; give a file" "${R[@]}" "$T/empty"
+cp "$T/off" "$T/secret" && chmod 600 "$T/secret"
+refused "a kernel that the user may not read" 35 \
+	"${K}no permission to read it; run ringlet as a user who may, or give it a readable copy" \
+	"${NOBODY[@]}" "${R[@]}" "$T/secret"
+: >"$T/nothing"
+refused "an empty file" 35 "${K}it is empty; copy, build or download it again" "${R[@]}" "$T/nothing"
+echo "hello, this is a text" >"$T/text"
+refused "a text" 35 "${K}it is a text file; give *" "${R[@]}" "$T/text"
+gzip -c <"$top/$cloud/vmlinux" | head -c 100000 >"$T/vmlinux.gz"
+refused "a gzip file" 35 "${K}it is a gzip file, not a kernel; unpack it (gunzip) *" "${R[@]}" "$T/vmlinux.gz"
+module=$(find "$top"/build/kernels/cloud/lib/modules -name 'virtio_net.ko' | head -1)
+refused "a module" 35 "${K}it is a kernel module or another object file, not a kernel; *" "${R[@]}" "$module"
+refused "a program" 35 "${K}it is a program to run under Linux, not a kernel; *" "${R[@]}" /bin/ls
+head -c 3000000 "$top/$cloud/vmlinuz" >"$T/short"
+refused "a bzImage of which half is missing" 35 \
+	"${K}it is truncated (3000000 bytes, its header speaks of *); *" "${R[@]}" "$T/short"
+head -c 3000000 "$top/$cloud/vmlinux" >"$T/short"
+refused "a vmlinux of which most is missing" 35 "${K}it is truncated (3000000 bytes, *" "${R[@]}" "$T/short"
+refused "an initrd taken for the kernel" 35 "${K}it is a cpio archive, which is an initrd *" \
+	"${R[@]}" "$top/$cloud/initrd"
+refused "a missing initrd" 35 "cannot load the initrd '*': there is no such file; check the name" \
+	"${R[@]}" -i "$T/nowhere" "$T/off"
+refused "too little memory for the kernel, and how much it needs" 35 \
+	"cannot boot '*': *64 MiB*-m *" "${R[@]}" -m 64 "$top/$cloud/vmlinuz"
+refused "too little memory for kernel and initrd, and how much they need" 35 \
+	"cannot boot '*': *initrd*-m *" "${R[@]}" -m 70 -i "$top/$cloud/vmlinux" "$top/$cloud/vmlinuz"
+
+# --- no KVM ---
+
+refused "no /dev/kvm" 125 "there is no /dev/kvm: *" with_dev "" "${R[@]}" "$T/off"
+refused "no right to open /dev/kvm" 125 "no right to open /dev/kvm: run as root, or join its group *" \
+	with_dev "kvm=600" "${NOBODY[@]}" "${R[@]}" "$T/off"
+refused "a /dev/kvm that is something else" 125 "/dev/kvm is not KVM's device*" \
+	unshare -m bash -c 'mount --bind /dev/null /dev/kvm && exec "$@"' - "${R[@]}" "$T/off"
+refused "no KVM is needed to be told of a wrong kernel" 35 "${K}it is a text file; *" \
+	with_dev "" "${R[@]}" "$T/text"
+
+# --- no tap ---
+
+refused "no /dev/net/tun" 125 "there is no /dev/net/tun: *" with_dev "kvm=666" "${R[@]}" -n tap "$T/off"
+refused "no right to open /dev/net/tun" 125 "no right to open /dev/net/tun: *" \
+	with_dev "kvm=666 tun=600" "${NOBODY[@]}" "${R[@]}" -n tap "$T/off"
+refused "no right to make a tap, and how to have one made" 125 \
+	"no right to make a tap: run as root, or make one first (ip tuntap add mode tap user \$USER name *" \
+	with_dev "kvm=666 tun=666" "${NOBODY[@]}" "${R[@]}" -n tap "$T/off"
+ip tuntap add theirs mode tap user root
+refused "a tap that belongs to another user" 125 "no right to use theirs: it belongs to another user; *" \
+	with_dev "kvm=666 tun=666" "${NOBODY[@]}" "${R[@]}" -n tap=theirs "$T/off"
+boot busy -n tap=busy "$T/halt"
+until_true 10 says "$T/busy.out" up
+refused "a tap that is in use" 125 "busy is in use by another program: *" "${R[@]}" -n tap=busy "$T/off"
+kill "${pid[busy]}"
+ended busy
+ip tuntap add many mode tap multi_queue
+refused "a multi_queue tap" 125 "many is a multi_queue tap: delete it and make it again without multi_queue" \
+	"${R[@]}" -n tap=many "$T/off"
+ip tuntap add point mode tun
+refused "a tun" 125 "point is a tun, which carries no Ethernet: *" "${R[@]}" -n tap=point "$T/off"
+refused "another kind of interface" 125 "lo exists and is not a tap: choose another name for tap=" \
+	"${R[@]}" -n tap=lo "$T/off"
+refused "an MTU that the host refuses the tap" 125 "cannot set the MTU of ringlet0 to 65535: *" \
+	"${R[@]}" -n mtu=65535 "$T/off"
+exec 8</dev/null
+refused "a descriptor that is no tap" 125 "descriptor 8 is not an attached tap" "${R[@]}" -n fd=8 "$T/off"
+exec 8<&-
+refused "a descriptor that is not open" 125 "descriptor 8 is not open: *" "${R[@]}" -n fd=8 "$T/off"
+
+# with_tap FLAGS NAME COMMAND...: the command inherits a tap as descriptor 7.
+with_tap() {
+	perl -e '
+		use POSIX; my ($flags, $name) = (oct shift, shift);
+		sysopen(my $f, "/dev/net/tun", O_RDWR) or die;
+		my $ifr = pack("a16 S x22", $name, $flags);
+		ioctl($f, 0x400454ca, $ifr) or die "TUNSETIFF: $!";
+		POSIX::dup2(fileno $f, 7); exec @ARGV' "$@"
+}
+refused "a descriptor of a tap without headers" 125 \
+	"descriptor 7 (bare) must be a tap with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR" \
+	with_tap 0x1002 bare "${R[@]}" -n fd=7 "$T/off"
+run with_tap 0x5002 given "${R[@]}" -n fd=7 "$T/off"
+is "a descriptor of a tap as it should be is used" "$status $err$left" "0 ringlet: the guest powered off"
+
+# --- how guests end ---
+
+for how in "off 0 the guest powered off" "reset 32 the guest reset the machine" \
+	"crash 33 triple fault on vCPU 0" "panic 34 the guest's kernel panicked"; do
+	read -r kernel want sentence <<<"$how"
+	for io in none uring poll; do
+		net=(-n "tap=end,io=$io")
+		[ $io != none ] || net=(-n none)
+		run "${R[@]}" "${net[@]}" "$T/$kernel"
+		is "$sentence ($want), ${net[1]}: that line and status, and nothing is left" \
+			"$status $err$left" "$want ringlet: $sentence"
+	done
+done
+run "${R[@]}" --timeout 1 "$T/halt"
+is "a time limit ends the guest" "$status $err$left" "36 ringlet: the guest was still running after 1 s"
+is "what the guest printed has come out, all of it" "$out" "up"
+
+# --- being found, and dry runs ---
+
+cp "$T/off" "$T/empty/bzImage"
+run "${R[@]}"
+is "with no kernel named it takes ./bzImage, and says so" "$status $err" \
+	"0 ringlet: no kernel given: taking ./bzImage"$'\n'"ringlet: the guest powered off"
+rm "$T/empty/bzImage"
+run with_dev "" "${R[@]}" --dry-run -m 5G -c 2 -n tap=dry,ip=10.1.2.1/24,guest_ip=10.1.2.2 -p quiet "$T/off"
+is "--dry-run needs no KVM and touches nothing" "$status $err$left" "0 "
+like "it prints the guest's command line" "$out" \
+	"*command line  console=ttyS0 panic=-1 ip=10.1.2.2::10.1.2.1:255.255.255.0::eth0:off quiet"$'\n'*
+like "and its memory, on both sides of the hole" "$out" \
+	"*-0x0000bfffffff  RAM"$'\n'"*0x000100000000-0x00017fffffff  RAM"$'\n'*
+like "and its devices" "$out" "*virtio-net    0xd0000fa0-0xd000119f, line 5,*"
+run "${R[@]}" -v -n none "$T/off"
+command=$(sed -n 's/^ringlet: \(ringlet run .*\)/\1/p' <<<"$err")
+run bash -c "${command/#ringlet/$ringlet}"
+is "-v prints a command line that does the same again" \
+	"$status $(sed -n 's/^ringlet: \(ringlet run .*\)/\1/p' <<<"$err")" "0 $command"
+
+# --- streams ---
+
+"${R[@]}" -n tap=closed "$T/off" <&- >"$T/run.out" 2>"$T/run.err"
+is "it runs with standard input closed" "$? $(<"$T/run.out") $(<"$T/run.err")" "0 up ringlet: the guest powered off"
+"${R[@]}" -n tap=closed "$T/off" >&- 2>"$T/run.err" </dev/null
+is "it runs with standard output closed" "$? $(<"$T/run.err")" "0 ringlet: the guest powered off"
+"$ringlet" --timeout 20 -n tap=closed "$T/halt" <&- >&- 2>&- &
+pid[closed]=$! running[$!]=closed
+interface_is() { [[ $(interfaces) == *"$1 "* ]]; }
+until_true 5 interface_is closed
+is "what it opens never is where a closed stream was" \
+	"$(readlink "/proc/${pid[closed]}/fd/"{0,1,2} | tr '\n' ' ')" "/dev/null /dev/null /dev/null "
+kill "${pid[closed]}"
+ended closed
+"${R[@]}" "$T/off" 2>"$T/run.err" | true
+is "it does not mind that nobody reads its output" "${PIPESTATUS[0]} $(<"$T/run.err")" "0 ringlet: the guest powered off"
+
+# --- without io_uring ---
+
+# A container's filter: io_uring_setup (425) gives EPERM.
+no_uring() {
+	perl -e '
+		my $code = pack("SCCL" x 4, 0x20, 0, 0, 0, 0x15, 0, 1, 425, 6, 0, 0, 0x00050001, 6, 0, 0, 0x7fff0000);
+		my $prog = pack("S x6 P", 4, $code);
+		syscall(157, 38, 1, 0, 0, 0) == 0 && syscall(157, 22, 2, $prog, 0, 0) == 0 or die "seccomp: $!";
+		exec @ARGV' "$@"
+}
+run no_uring "${R[@]}" -n tap=t -v "$T/off"
+is "where io_uring is forbidden it says so" "$status $(grep io_uring <<<"$err" | head -1)" \
+	"0 ringlet: io_uring is switched off here (sysctl kernel.io_uring_disabled, or a container's filter): taking io=poll"
+like "and takes io=poll" "$err" "*engine poll*"
+run no_uring "${R[@]}" -n tap=t,io=poll "$T/off"
+is "with io=poll it does not even try" "$status $err" "0 ringlet: the guest powered off"
+run "${R[@]}" -n tap=t -v "$T/off"
+like "else it takes io_uring" "$err" "*engine io_uring*"
+
+# --- what is left of its rights while a guest runs ---
+
+cpus=$(taskset -pc $$ | sed 's/.*: //')
+one=$(sed 's/[-,].*//' <<<"$cpus") two=$(sed 's/.*[-,]//' <<<"$cpus")
+field() { awk -v f="$2:" '$1 == f { $1 = ""; print substr($0, 2) }' "$1" | sort -u | tr '\t\n' '  '; }
+all_threads() { cat /proc/"${pid[$1]}"/task/*/status >"$T/threads"; }
+
+boot rights -c 2 --pin "$one,$two" -n "tap=rights,cpus=$two" "$T/halt"
+until_true 10 says "$T/rights.out" up
+p=/proc/${pid[rights]}
+all_threads rights
+none=0000000000000000
+is "every thread has lost every capability, and those it could get again" \
+	"$(for f in CapInh CapPrm CapEff CapBnd CapAmb; do field "$T/threads" $f; done)" \
+	"$none $none $none $none $none "
+is "every thread has no_new_privs" "$(field "$T/threads" NoNewPrivs)" "1 "
+u=$(id -u nobody) g=$(id -g nobody)
+is "every thread is nobody" "$(field "$T/threads" Uid)$(field "$T/threads" Gid)" "$u $u $u $u $g $g $g $g "
+is "in no other group" "$(field "$T/threads" Groups | tr -d ' ')" ""
+# (KVM itself adds a thread to us, on some kernels.)
+is "the threads have names" "$(cat "$p"/task/*/comm | grep -v ^kvm- | sort | tr '\n' ' ')" "net/0 ringlet vcpu/0 vcpu/1 "
+allowed() { for t in "$p"/task/*; do [ "$(<"$t/comm")" != "$1" ] || field "$t/status" Cpus_allowed_list; done; }
+is "--pin binds the virtual processors in turn, cpus= the device thread" \
+	"$(allowed vcpu/0)$(allowed vcpu/1)$(allowed net/0)" "$one $two $two "
+is "/dev/kvm and /dev/net/tun are not open to be opened again" \
+	"$(find "$p/fd" -lname '/dev/kvm' -o -lname '/dev/net/tun' | wc -l)" 2
+is "the tap exists" "$(ip -o link show dev rights | wc -l)" 1
+kill -TERM "${pid[rights]}"
+ended rights
+is "SIGTERM ends it, as the shell sees" "${status[rights]} $(<"$T/rights.err")" \
+	"143 ringlet: ended by signal 15 (Terminated)"
+unlike "and the tap is gone when it is" "$(interfaces)" "*rights*"
+
+boot rooted --user root -n tap=rooted "$T/halt"
+until_true 10 says "$T/rooted.out" up
+all_threads rooted
+is "--user root stays root, without capabilities" \
+	"$(field "$T/threads" Uid)$(for f in CapPrm CapEff CapBnd; do field "$T/threads" $f; done)$(field "$T/threads" NoNewPrivs)" \
+	"0 0 0 0 $none $none $none 1 "
+kill -KILL "${pid[rooted]}"
+ended rooted 2>/dev/null
+no_tap() { [[ $(interfaces) != *rooted* ]]; }
+ok "SIGKILL leaves no tap either" until_true 5 no_tap
+
+ip tuntap add mine mode tap vnet_hdr user nobody
+ip link set dev mine up
+run with_dev "kvm=666 tun=666" "${NOBODY[@]}" "${R[@]}" -n tap=mine "$T/off"
+is "a user without rights runs a guest on a tap made for him" "$status $err" "0 ringlet: the guest powered off"
+like "which stays" "$(interfaces)" "*mine*"
+refused "only root can become another user" 35 "--user nobody: only root can become another user" \
+	with_dev "kvm=666" "${NOBODY[@]}" "${R[@]}" --user nobody "$T/off"
+boot plain -n none "$T/halt"
+until_true 10 says "$T/plain.out" up
+kill -INT "${pid[plain]}"
+ended plain
+# A shell lets its background jobs ignore SIGINT; ringlet takes it all the same.
+is "SIGINT ends it" "${status[plain]} $(<"$T/plain.err")" "130 ringlet: ended by signal 2 (Interrupt)"
+
+# --- the terminal ---
+
+# terminal NAME COMMAND: a shell on a terminal of its own runs the command;
+# we type into $T/NAME.keys and read $T/NAME.screen.
+terminal() {
+	local name=$1
+	mkfifo "$T/$name.keys"
+	cat >"$T/$name.sh" <<-END
+		tty >$T/$name.tty
+		stty -g >$T/$name.before
+		$2
+		echo \$? >$T/$name.status
+		stty -g >$T/$name.after
+	END
+	script -qefc "bash $T/$name.sh" /dev/null <>"$T/$name.keys" >"$T/$name.screen" 2>&1 &
+	pid[$name]=$!
+	running[$!]=$name
+	until_true 10 says "$T/$name.screen" up
+}
+restored() { is "$1" "$(<"$T/$2.status") $(<"$T/$2.after")" "$3 $(<"$T/$2.before")"; }
+keys() { stty -F "$(<"$T/$1.tty")" -a | grep -oE -- '-?\<(icanon|echo|isig|opost)\>' | sort | tr '\n' ' '; }
+
+terminal quit "$ringlet $T/halt"
+is "while the guest runs the terminal is raw" "$(keys quit)" "-echo -icanon -isig -opost "
+printf '\001h' >"$T/quit.keys"
+ok "Ctrl-A h lists the keys" until_true 5 says "$T/quit.screen" "Ctrl-A x  quit"
+unlike "which is not the end" "$(cat "$T/quit.status" 2>&1)" "[0-9]*"
+printf '\001x' >"$T/quit.keys"
+ended quit
+restored "Ctrl-A x quits, and the terminal is as it was" quit 0
+like "saying so" "$(<"$T/quit.screen")" "*ringlet: the user quit*"
+
+terminal off "$ringlet $T/off"
+ended off
+restored "the terminal is as it was after a guest that powered off" off 0
+terminal crash "echo up; $ringlet $T/crash"
+ended crash
+restored "and after one that crashed" crash 33
+terminal term "$ringlet $T/halt"
+pkill -TERM -P "$(pgrep -P "$(pgrep -P "${pid[term]}")" bash || pgrep -P "${pid[term]}")" ringlet
+ended term
+restored "and after SIGTERM, which the shell sees" term 143
+like "SIGTERM is the reason given" "$(<"$T/term.screen")" "*ringlet: ended by signal 15 (Terminated)*"
+terminal refused "echo up; $ringlet $T/text"
+ended refused
+restored "and after a refusal" refused 35
+terminal job "$ringlet $T/off & wait \$!"
+ended job
+restored "in the background it leaves the terminal alone" job 0
+
+# --- and that is all ---
+
+run "${R[@]}" version
+like "version" "$status $out$err" "0 ringlet [0-9]*.[0-9]*"
+run "${R[@]}" help
+like "help lists the options and the exit statuses" "$status $out" "0 usage: ringlet *--net*queue_size=*35  bad arguments*"
+is "at the end the interfaces are those that the test made" "$(interfaces)" "lo many mine point theirs "

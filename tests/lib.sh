@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: MIT
+#
+# lib.sh - what the tests that are shell scripts share: claims (TAP), a place
+# of their own to run in, and guests.  A script begins with
+#
+#	. "$(dirname "$0")/lib.sh"
+#	in_lab "$@"		it needs real Linux guests; or
+#	in_sandbox "$@"		it needs root, a KVM of any kind, and taps
+#	plan 17
+#
+# and from there on is root, in a network namespace of its own with /sys to
+# match, in the project's top directory, with a temporary directory $T.  The
+# first runs the script again where there is a real KVM (tests/lab/lab), the
+# second does that only if it must.  Nothing here waits for time to pass
+# where it can wait for what is to happen.
+
+set -u
+shopt -s extglob
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+LAB_TIMEOUT=800
+RINGLET=$(readlink -m "${BUILD:-build}")/ringlet
+PATH=$PATH:/usr/sbin:/sbin
+export PATH LC_ALL=C
+
+# --- claims ---
+
+made=0 planned=0 failed=0 T= started=$EPOCHREALTIME
+
+bail() { echo "Bail out! $*"; exit 1; }
+diag() { sed 's/^/# /' <<<"$*"; }
+plan() { planned=$1; echo "1..$1"; }
+
+pass() { [ -z "${TIMES:-}" ] || diag "$(since "$started")"; made=$((made + 1)); echo "ok $made - $1"; }
+fail() {
+	made=$((made + 1)) failed=$((failed + 1))
+	echo "not ok $made - $1"
+	shift
+	for line; do diag "$line"; done
+}
+skip() { made=$((made + 1)); echo "ok $made - $1 # SKIP $2"; }
+
+# ok CLAIM COMMAND...: the command succeeds; what it prints is shown if not.
+ok() {
+	local claim=$1 said
+	shift
+	if said=$("$@" 2>&1); then pass "$claim"; else fail "$claim" "$* failed" "${said: -2000}"; fi
+}
+
+# is CLAIM GOT WANT
+is() { if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" "got:  $2" "want: $3"; fi; }
+
+# like CLAIM TEXT PATTERN (of the shell's kind); unlike
+like() {
+	# shellcheck disable=SC2053 # a pattern is meant
+	if [[ $2 == $3 ]]; then pass "$1"; else fail "$1" "got:  ${2: -2000}" "want: $3"; fi
+}
+unlike() {
+	# shellcheck disable=SC2053
+	if [[ $2 != $3 ]]; then pass "$1"; else fail "$1" "got:  ${2: -2000}" "not:  $3"; fi
+}
+
+# holds CLAIM EXPRESSION [TEXT]: arithmetic
+holds() {
+	if (($2)); then pass "$1"; else fail "$1" "not so: $2" "${@:3}"; fi
+}
+
+finish() {
+	local status=$? p
+	for p in "${!running[@]}"; do kill -9 "$p" 2>/dev/null; done
+	[ -z "$T" ] || rm -rf "$T"
+	((planned)) || exit "$status"
+	((made == planned)) || diag "planned $planned claims and made $made"
+	diag "$(basename "$0"): $(since "$started") s"
+	((made == planned && !failed)) || exit 1
+}
+
+since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }'; }
+
+# --- a place to run in ---
+
+# The new namespaces have nothing of the machine's network; /sys must show
+# the new one, because that is where people and ringlet look.
+settle() {
+	[ -x "$RINGLET" ] || bail "$RINGLET is missing: make"
+	mount -t sysfs sysfs /sys && ip link set lo up || bail "no namespace of its own to run in"
+	[ -e /sys/kernel/debug/kvm ] || mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
+	T=$(mktemp -d) && chmod 755 "$T" || exit 1
+	trap finish EXIT
+	trap 'exit 130' INT TERM HUP
+}
+
+in_lab() {
+	local lab=tests/lab/lab
+	case ${WHERE:-} in
+	lab | hardware) settle; return ;;
+	esac
+	[ -x "$RINGLET" ] || bail "$RINGLET is missing: make"
+	exec $lab --timeout "${LAB_TIMEOUT}" --mem "${LAB_MEM:-4096}" -- \
+		env TIMES=${TIMES:-} WHERE="$($lab --kind)" BUILD="$(dirname "$RINGLET")" unshare -n -m --propagation private "$0" "$@"
+}
+
+in_sandbox() {
+	case ${WHERE:-} in
+	lab | hardware | here) settle; return ;;
+	esac
+	if [ "$(id -u)" = 0 ] && : 2>/dev/null <>/dev/kvm && : 2>/dev/null <>/dev/net/tun &&
+		unshare -n -m true 2>/dev/null; then
+		WHERE=here exec unshare -n -m --propagation private "$0" "$@"
+	fi
+	in_lab "$@"
+}
+
+# --- waiting for what is to happen ---
+
+# until_true SECS COMMAND...
+until_true() {
+	local until=$((SECONDS + $1 + 1))
+	shift
+	until "$@"; do
+		((SECONDS < until)) || return 1
+		sleep 0.02
+	done
+}
+
+# says FILE PATTERN (grep's)
+says() { grep -q -e "$2" "$1" 2>/dev/null; }
+
+# --- guests ---
+
+declare -A pid=() status=() ip=() running=()
+nets=0
+
+# boot NAME OPTIONS...: ringlet in the background.  What it prints is in
+# $T/NAME.out and .err; $T/NAME.in is its standard input, held open by us.
+# It cannot outlive the script: a time limit comes with it.
+boot() {
+	local name=$1
+	shift
+	rm -f "$T/$name".{in,out,err}
+	mkfifo "$T/$name.in"
+	"$RINGLET" --timeout $LAB_TIMEOUT "$@" <>"$T/$name.in" >"$T/$name.out" 2>"$T/$name.err" &
+	pid[$name]=$!
+	running[$!]=$name
+}
+
+# boot_linux NAME FLAVOUR OPTIONS...: a stock kernel with our initrd, and with
+# a network of its own, 10.0.N.1 here and 10.0.N.2 there, in which tests/lab/
+# guest-sh finds it.  More keys for --net in $net, another kernel in $kernel.
+boot_linux() {
+	local name=$1 dir=build/guest/$2
+	shift 2
+	nets=$((nets + 1))
+	ip[$name]=10.0.$nets.2
+	boot "$name" -k "$dir/${kernel:-vmlinuz}" -i "$dir/initrd" \
+		-n "tap=$name,ip=10.0.$nets.1/24,guest_ip=10.0.$nets.2${net:+,$net}" "$@"
+}
+
+# guest NAME COMMANDS...: run in the guest, over the network.
+guest() { tests/lab/guest-sh -w 90 -t 60 "${ip[$1]}" "${@:2}" 2>&1; }
+
+# The guest's console is a shell: the way in that uses no network.
+# console_open NAME makes it quiet, console NAME COMMAND runs one line there
+# and prints what it prints; 60 seconds are its most.  Leave jobs running by
+# "((...) &)" only: busybox's shell may take the end of one of its own for the
+# end of its input.
+console_open() {
+	shell_there() { says "$T/$1.out" "built-in shell" || gone "${pid[$1]}"; }
+	until_true 90 shell_there "$1"
+	! gone "${pid[$1]}" && echo "stty -echo; PS1= ; echo re''ady" >>"$T/$1.in" &&
+		until_true 20 says "$T/$1.out" "^ready"
+}
+console() {
+	local name=$1 mark=mark$RANDOM$RANDOM
+	printf 'echo begin-%s\n%s\necho end-%s\n' "$mark" "$2" "$mark" >>"$T/$name.in"
+	answered() { says "$T/$name.out" "^end-$mark" || gone "${pid[$name]}"; }
+	until_true 60 answered
+	says "$T/$name.out" "^end-$mark" || { echo "no answer on the console"; return 1; }
+	tr -d '\r' <"$T/$name.out" | sed -n "/^begin-$mark/,/^end-$mark/{//!p}"
+}
+
+# ended NAME [SECS]: wait for its end; the status is in ${status[NAME]}.
+ended() {
+	local p=${pid[$1]}
+	until_true "${2:-30}" gone "$p" || autopsy "$1"
+	wait "$p" 2>/dev/null
+	status[$1]=$?
+	unset "running[$p]"
+}
+# What there is to see of a guest that should have ended; then it is ended.
+autopsy() {
+	local p=${pid[$1]} t
+	diag "$1 did not end; its processor: $(cat /sys/kernel/debug/kvm/"$p"-*/{exits,halt_exits,irq_injections} 2>/dev/null | tr '\n' ' ')"
+	for t in /proc/"$p"/task/*; do
+		diag "$(<"$t/comm"): $(awk '/^State/ { print $2 }' "$t/status") $(cat "$t/wchan") $(cut -d' ' -f14,15 "$t/stat")"
+	done
+	sleep 1
+	diag "a second later: $(cat /sys/kernel/debug/kvm/"$p"-*/{exits,halt_exits,irq_injections} 2>/dev/null | tr '\n' ' ')"
+	diag "$(tail -n 12 "$T/$1.out")"
+	kill -9 "$p" 2>/dev/null
+}
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
+# ends CLAIM NAME STATUS SENTENCE [SECS]: with that status, and a standard
+# error of this one line alone.
+ends() {
+	ended "$2" "${5:-30}"
+	like "$1" "${status[$2]} $(<"$T/$2.err")" "$3 ringlet: $4"
+}
+
+# A figure of the guest's KVM, all processors together.
+kvm_stat() {
+	local dir
+	for dir in /sys/kernel/debug/kvm/"${pid[$1]}"-*; do
+		cat "$dir/$2" 2>/dev/null
+		return
+	done
+}
+
+# tiny_kernel FILE HEX: an ELF kernel that is these instructions and no more.
+# It runs on any KVM, at once, and never gives way to surprises.
+tiny_kernel() {
+	local code=$2 header
+	# little endian: header, one program header (PT_LOAD, RWX), code at 0x78
+	header=7f454c46020101000000000000000000
+	header+=02003e00010000007800000100000000
+	header+=40000000000000000000000000000000
+	header+=00000000400038000100000000000000
+	header+=0100000007000000000000000000000000000001000000000000000100000000
+	header+=$(printf '%02x' $((0x78 + ${#code} / 2)))00000000000000
+	header+=0010000000000000
+	header+=0010000000000000
+	# shellcheck disable=SC2059 # the format is the text
+	printf "$(sed 's/../\\x&/g' <<<"$header$code")" >"$1"
+}

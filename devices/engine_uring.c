@@ -106,22 +106,18 @@ static void arm_polls(struct engine_uring *u)
 	}
 }
 
-static void uring_enter(struct engine *e, s64 wait_ns)
+static void uring_enter(struct engine *e, bool wait)
 {
 	struct engine_uring *u = self(e);
-	struct __kernel_timespec limit = { wait_ns / 1000000000, wait_ns % 1000000000 };
-	struct io_uring_cqe *cqe;
 
 	arm_polls(u);
 	/* With nothing to submit and no task work due, submit() is no system call. */
-	if (wait_ns || io_uring_sq_ready(&u->ring) || io_uring_cq_has_overflow(&u->ring))
+	if (wait || io_uring_sq_ready(&u->ring) || io_uring_cq_has_overflow(&u->ring))
 		e->enters++;
-	if (wait_ns == ENGINE_FOREVER)
+	if (wait)
 		io_uring_submit_and_wait(&u->ring, 1);
-	else if (wait_ns == ENGINE_NO_WAIT)
-		io_uring_submit(&u->ring);
 	else
-		io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &limit, NULL);
+		io_uring_submit(&u->ring);
 }
 
 static bool uring_next(struct engine *e, struct engine_event *ev)

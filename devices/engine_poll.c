@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine.h"
@@ -99,7 +100,7 @@ static void retry_reads(struct engine_poll *p)
 	memmove(p->waiting, p->waiting + done, p->n_waiting * sizeof(p->waiting[0]));
 }
 
-static void poll_enter(struct engine *e, bool wait)
+static void poll_enter(struct engine *e, s64 wait_ns)
 {
 	struct engine_poll *p = self(e);
 	struct pollfd fds[3] = {
@@ -107,13 +108,14 @@ static void poll_enter(struct engine *e, bool wait)
 		{ .fd = e->fd.control, .events = POLLIN },
 		{ .fd = p->n_waiting ? e->fd.tap : -1, .events = POLLIN },
 	};
+	struct timespec limit = { wait_ns / 1000000000, wait_ns % 1000000000 };
 	u64 count;
 
 	/* What was queued is done already; look at the rest only to sleep. */
-	if (!wait || p->n)
+	if (wait_ns == ENGINE_NO_WAIT || p->n)
 		return;
 	e->enters++;
-	if (ppoll(fds, 3, NULL, NULL) <= 0)
+	if (ppoll(fds, 3, wait_ns == ENGINE_FOREVER ? NULL : &limit, NULL) <= 0)
 		return;
 	if (fds[0].revents && read(e->fd.kick, &count, sizeof(count)) > 0)
 		post(p, ENGINE_KICK, 0, 0);

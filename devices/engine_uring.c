@@ -106,18 +106,22 @@ static void arm_polls(struct engine_uring *u)
 	}
 }
 
-static void uring_enter(struct engine *e, bool wait)
+static void uring_enter(struct engine *e, s64 wait_ns)
 {
 	struct engine_uring *u = self(e);
+	struct __kernel_timespec limit = { wait_ns / 1000000000, wait_ns % 1000000000 };
+	struct io_uring_cqe *cqe;
 
 	arm_polls(u);
 	/* With nothing to submit and no task work due, submit() is no system call. */
-	if (wait || io_uring_sq_ready(&u->ring) || io_uring_cq_has_overflow(&u->ring))
+	if (wait_ns || io_uring_sq_ready(&u->ring) || io_uring_cq_has_overflow(&u->ring))
 		e->enters++;
-	if (wait)
+	if (wait_ns == ENGINE_FOREVER)
 		io_uring_submit_and_wait(&u->ring, 1);
-	else
+	else if (wait_ns == ENGINE_NO_WAIT)
 		io_uring_submit(&u->ring);
+	else
+		io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &limit, NULL);
 }
 
 static bool uring_next(struct engine *e, struct engine_event *ev)

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
  * net.c - the network device as its driver sees it: features, configuration
- * space, and the hand-over of the queues to the device thread.
+ * space, and the hand-over of the queues to the device threads.
  */
 #include "net.h"
 
 #include <errno.h>
+#include <linux/if_tun.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_net.h>
 #include <stdio.h>
@@ -18,6 +19,18 @@
 #include "log.h"
 #include "net_worker.h"
 
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
+
+/* How long a driver waits to free one small packet that was sent. */
+#define LONE_USECS 2000
+
+/* Told to guests that ask; a tap has no speed of its own. */
+#define SPEED_MBIT 10000
+#define DUPLEX_FULL 1
+
 static struct net *of(struct virtio_dev *dev)
 {
 	return (struct net *)dev; /* its first member */
@@ -25,12 +38,46 @@ static struct net *of(struct virtio_dev *dev)
 _Static_assert(offsetof(struct net, dev) == 0, "of() relies on it");
 
 #define F(name) VIRTIO_BIT(VIRTIO_NET_F_##name)
+#define F_RING_RESET VIRTIO_BIT(40)
+#define F_SPEED_DUPLEX VIRTIO_BIT(63)
 
-#define OFFERED                                                                              \
-	(VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) |          \
-	 VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX) | F(MAC) | F(STATUS) | F(MTU) | F(MRG_RXBUF) |  \
-	 F(CSUM) | F(GUEST_CSUM) | F(HOST_TSO4) | F(HOST_TSO6) | F(HOST_ECN) |               \
-	 F(GUEST_TSO4) | F(GUEST_TSO6) | F(GUEST_ECN))
+/* Every feature of the device: bit, the spec's name, and the switch that
+ * takes it away from the guest (NULL: it cannot be). */
+static const struct {
+	u64 bit;
+	const char *name, *off;
+} features[] = {
+	{ F(CSUM), "csum", "csum" },
+	{ F(GUEST_CSUM), "guest_csum", "csum" },
+	{ F(CTRL_GUEST_OFFLOADS), "ctrl_guest_offloads", "guest_offloads" },
+	{ F(MTU), "mtu", "mtu_feature" },
+	{ F(MAC), "mac", NULL },
+	{ F(GUEST_TSO4), "guest_tso4", "tso" },
+	{ F(GUEST_TSO6), "guest_tso6", "tso" },
+	{ F(GUEST_ECN), "guest_ecn", "tso" },
+	{ F(HOST_TSO4), "host_tso4", "tso" },
+	{ F(HOST_TSO6), "host_tso6", "tso" },
+	{ F(HOST_ECN), "host_ecn", "tso" },
+	{ F(MRG_RXBUF), "mrg_rxbuf", "mrg_rxbuf" },
+	{ F(STATUS), "status", "status" },
+	{ F(CTRL_VQ), "ctrl_vq", "ctrl_vq" },
+	{ F(CTRL_RX), "ctrl_rx", "ctrl_rx" },
+	{ F(CTRL_VLAN), "ctrl_vlan", "ctrl_vlan" },
+	{ F(CTRL_RX_EXTRA), "ctrl_rx_extra", "ctrl_rx" },
+	{ F(GUEST_ANNOUNCE), "guest_announce", "announce" },
+	{ F(MQ), "mq", "mq" },
+	{ F(CTRL_MAC_ADDR), "ctrl_mac_addr", "ctrl_mac_addr" },
+	{ VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC), "indirect_desc", "indirect" },
+	{ VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX), "event_idx", "event_idx" },
+	{ VIRTIO_BIT(VIRTIO_F_VERSION_1), "version_1", NULL },
+	{ F_RING_RESET, "ring_reset", "ring_reset" },
+	{ NET_F_VQ_NOTF_COAL, "vq_notf_coal", "notf_coal" },
+	{ NET_F_NOTF_COAL, "notf_coal", "notf_coal" },
+	{ NET_F_GUEST_USO4, "guest_uso4", "uso" },
+	{ NET_F_GUEST_USO6, "guest_uso6", "uso" },
+	{ NET_F_HOST_USO, "host_uso", "uso" },
+	{ F_SPEED_DUPLEX, "speed_duplex", "speed_duplex" },
+};
 
 /* The smallest ring in which half of the buffers hold the largest frame. */
 #define GSO_QUEUE_SIZE 128
@@ -43,30 +90,21 @@ static const struct {
 	{ F(GUEST_TSO4), F(GUEST_CSUM), "GUEST_TSO4 needs GUEST_CSUM" },
 	{ F(GUEST_TSO6), F(GUEST_CSUM), "GUEST_TSO6 needs GUEST_CSUM" },
 	{ F(GUEST_ECN), F(GUEST_TSO4) | F(GUEST_TSO6), "GUEST_ECN needs GUEST_TSO4 or GUEST_TSO6" },
+	{ NET_F_GUEST_USO4, F(GUEST_CSUM), "GUEST_USO4 needs GUEST_CSUM" },
+	{ NET_F_GUEST_USO6, F(GUEST_CSUM), "GUEST_USO6 needs GUEST_CSUM" },
 	{ F(HOST_TSO4), F(CSUM), "HOST_TSO4 needs CSUM" },
 	{ F(HOST_TSO6), F(CSUM), "HOST_TSO6 needs CSUM" },
 	{ F(HOST_ECN), F(HOST_TSO4) | F(HOST_TSO6), "HOST_ECN needs HOST_TSO4 or HOST_TSO6" },
-};
-
-static const struct {
-	unsigned bit;
-	const char *name;
-} feature_names[] = {
-	{ VIRTIO_NET_F_CSUM, "csum" },
-	{ VIRTIO_NET_F_GUEST_CSUM, "guest_csum" },
-	{ VIRTIO_NET_F_MTU, "mtu" },
-	{ VIRTIO_NET_F_MAC, "mac" },
-	{ VIRTIO_NET_F_GUEST_TSO4, "guest_tso4" },
-	{ VIRTIO_NET_F_GUEST_TSO6, "guest_tso6" },
-	{ VIRTIO_NET_F_GUEST_ECN, "guest_ecn" },
-	{ VIRTIO_NET_F_HOST_TSO4, "host_tso4" },
-	{ VIRTIO_NET_F_HOST_TSO6, "host_tso6" },
-	{ VIRTIO_NET_F_HOST_ECN, "host_ecn" },
-	{ VIRTIO_NET_F_MRG_RXBUF, "mrg_rxbuf" },
-	{ VIRTIO_NET_F_STATUS, "status" },
-	{ VIRTIO_RING_F_INDIRECT_DESC, "indirect_desc" },
-	{ VIRTIO_RING_F_EVENT_IDX, "event_idx" },
-	{ VIRTIO_F_VERSION_1, "version_1" },
+	{ NET_F_HOST_USO, F(CSUM), "HOST_USO needs CSUM" },
+	{ F(CTRL_RX), F(CTRL_VQ), "CTRL_RX needs CTRL_VQ" },
+	{ F(CTRL_VLAN), F(CTRL_VQ), "CTRL_VLAN needs CTRL_VQ" },
+	{ F(CTRL_RX_EXTRA), F(CTRL_VQ), "CTRL_RX_EXTRA needs CTRL_VQ" },
+	{ F(GUEST_ANNOUNCE), F(CTRL_VQ), "GUEST_ANNOUNCE needs CTRL_VQ" },
+	{ F(MQ), F(CTRL_VQ), "MQ needs CTRL_VQ" },
+	{ F(CTRL_MAC_ADDR), F(CTRL_VQ), "CTRL_MAC_ADDR needs CTRL_VQ" },
+	{ F(CTRL_GUEST_OFFLOADS), F(CTRL_VQ), "CTRL_GUEST_OFFLOADS needs CTRL_VQ" },
+	{ NET_F_NOTF_COAL, F(CTRL_VQ), "NOTF_COAL needs CTRL_VQ" },
+	{ NET_F_VQ_NOTF_COAL, F(CTRL_VQ), "VQ_NOTF_COAL needs CTRL_VQ" },
 };
 
 const char *net_feature_names(u64 mask, char *buf, size_t size)
@@ -74,11 +112,34 @@ const char *net_feature_names(u64 mask, char *buf, size_t size)
 	size_t n = 0;
 
 	buf[0] = '\0';
-	for (unsigned i = 0; i < ARRAY_SIZE(feature_names); i++)
-		if (mask & VIRTIO_BIT(feature_names[i].bit) && n < size)
-			n += (size_t)snprintf(buf + n, size - n, "%s%s", n ? "," : "",
-					      feature_names[i].name);
+	for (unsigned i = 0; i < ARRAY_SIZE(features); i++)
+		if (mask & features[i].bit && n < size)
+			n += (size_t)snprintf(buf + n, size - n, "%s%s", n ? "," : "", features[i].name);
 	return buf[0] ? buf : "none";
+}
+
+u64 net_feature_bits(const char *name)
+{
+	u64 mask = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(features); i++)
+		if (features[i].off && !strcmp(features[i].off, name))
+			mask |= features[i].bit;
+	return mask;
+}
+
+const char *net_feature_switch(unsigned i)
+{
+	/* Several features share a switch: the first of them speaks. */
+	for (unsigned k = 0; k < ARRAY_SIZE(features); k++) {
+		bool first = features[k].off;
+
+		for (unsigned j = 0; first && j < k; j++)
+			first = !features[j].off || strcmp(features[j].off, features[k].off);
+		if (first && !i--)
+			return features[k].off;
+	}
+	return NULL;
 }
 
 static const char *check_features(struct virtio_dev *dev, u64 accepted)
@@ -90,34 +151,161 @@ static const char *check_features(struct virtio_dev *dev, u64 accepted)
 	return NULL;
 }
 
+/* What is left when some are not to be offered: what depends on them goes too. */
+static u64 offer(u64 wanted)
+{
+	bool again;
+
+	do {
+		again = false;
+		for (unsigned i = 0; i < ARRAY_SIZE(dependencies); i++)
+			if (wanted & dependencies[i].feature && !(wanted & dependencies[i].needs_one_of)) {
+				wanted &= ~dependencies[i].feature;
+				again = true;
+			}
+	} while (again);
+	return wanted;
+}
+
+int net_apply_offloads(struct net *net)
+{
+	u64 want = net->set.offloads;
+	unsigned tun = 0;
+	int err;
+
+	if (want & F(GUEST_CSUM))
+		tun |= TUN_F_CSUM;
+	if (want & F(GUEST_TSO4))
+		tun |= TUN_F_TSO4;
+	if (want & F(GUEST_TSO6))
+		tun |= TUN_F_TSO6;
+	if (want & F(GUEST_ECN))
+		tun |= TUN_F_TSO_ECN;
+	/* tun has the two only together; a frame of the other kind is dropped. */
+	if ((want & NET_F_GUEST_USO) == NET_F_GUEST_USO)
+		tun |= TUN_F_USO4 | TUN_F_USO6;
+	if (!(tun & TUN_F_CSUM))
+		tun = 0;
+	err = tap_set_offload(net->tap_fd[0], tun);
+	if (err == -ENOTTY) /* not a tap: a test's socket */
+		err = 0;
+	if (err)
+		warn("tap %s: cannot set offloads: %s", net->tap_name, strerror(-err));
+	return err;
+}
+
+void net_apply_pairs(struct net *net)
+{
+	for (unsigned i = 0; net->pairs > 1 && i < net->pairs; i++)
+		tap_attach_queue(net->tap_fd[i], i < net->set.pairs);
+}
+
+void net_status_bits(struct net *net, u16 on, u16 off)
+{
+	u16 *status = (u16 *)((u8 *)virtio_reg(&net->dev, VIRTIO_MMIO_CONFIG) +
+			      offsetof(struct virtio_net_config, status));
+
+	__atomic_fetch_or(status, on, __ATOMIC_SEQ_CST);
+	__atomic_fetch_and(status, (u16)~off, __ATOMIC_SEQ_CST);
+}
+
+void net_set_link(struct net *net, bool up)
+{
+	u16 on = up ? VIRTIO_NET_S_LINK_UP : 0, off = up ? 0 : VIRTIO_NET_S_LINK_UP;
+
+	pthread_mutex_lock(&net->dev.lock);
+	/* Whoever comes up again may be somewhere else: tell the neighbours. */
+	if (up && net->dev.accepted & F(GUEST_ANNOUNCE))
+		on |= VIRTIO_NET_S_ANNOUNCE;
+	net_status_bits(net, on, off);
+	pthread_mutex_unlock(&net->dev.lock);
+	info("net: link %s", up ? "up" : "down");
+	virtio_config_changed(&net->dev);
+}
+
+/*
+ * What came before this driver was not meant for it, and may be of a kind
+ * that it declined.  Bounded: a busy wire must not hold the guest up.
+ */
+static void drain_tap(struct net *net)
+{
+	u8 byte;
+
+	for (unsigned q = 0; q < net->pairs; q++)
+		for (unsigned i = 0; i < 4096 && read(net->tap_fd[q], &byte, 1) >= 0; i++)
+			;
+}
+
+/* A new driver: nothing of what the last one set is left (2.1, 5.1.6.5). */
+static void settings_reset(struct net *net)
+{
+	u64 accepted = net->dev.accepted;
+
+	memset(&net->set, 0, sizeof(net->set));
+	filter_reset(&net->set.filter, net->mac, accepted & F(CTRL_RX), accepted & F(CTRL_VLAN));
+	net->set.offloads = accepted & NET_GUEST_OFFLOADS;
+	net->set.pairs = 1;
+	/* 5.1.2: where the control queue is depends on MQ. */
+	net->control_queue = accepted & F(MQ) ? 2 * net->pairs : 2;
+	net->control_pair = net->control_queue == 2 * net->pairs ? 0 : 1;
+	net_apply_pairs(net);
+	net_apply_offloads(net);
+	drain_tap(net);
+}
+
 static void start(struct virtio_dev *dev, bool fresh)
 {
-	char accepted[256], declined[256];
+	char accepted[512], declined[512];
+	struct net *net = of(dev);
 
-	if (fresh)
+	if (fresh) {
 		info("%s: the driver accepted %s; declined %s; queues of %u and %u", dev->name,
 		     net_feature_names(dev->accepted, accepted, sizeof(accepted)),
 		     net_feature_names(dev->offered & ~dev->accepted, declined, sizeof(declined)),
-		     dev->vq[NET_RXQ].size, dev->vq[NET_TXQ].size);
-	worker_call(&of(dev)->worker, fresh ? WORKER_START_FRESH : WORKER_START);
+		     dev->vq[0].size, dev->vq[1].size);
+		settings_reset(net);
+	}
+	for (unsigned i = 0; i < net->pairs; i++) {
+		/* A queue that comes back alone has what was set for all. */
+		if (!dev->queue[net_rxq(i)].ready)
+			net->set.rx[i] = net->set.rx_all;
+		if (!dev->queue[net_txq(i)].ready)
+			net->set.tx[i] = net->set.tx_all;
+	}
+	/* The one with the control queue last: from then on the settings are its. */
+	for (unsigned i = 1; i <= net->pairs; i++)
+		worker_call(net->worker[(net->control_pair + i) % net->pairs],
+			    fresh ? WORKER_START_FRESH : WORKER_START);
 }
 
 static void stop(struct virtio_dev *dev)
 {
-	worker_call(&of(dev)->worker, WORKER_STOP);
+	struct net *net = of(dev);
+
+	for (unsigned i = 0; i < net->pairs; i++)
+		worker_call(net->worker[i], WORKER_STOP);
+}
+
+static void reset(struct virtio_dev *dev)
+{
+	struct net *net = of(dev);
+
+	virtio_config_set(dev, offsetof(struct virtio_net_config, mac), net->mac, 6);
+	net_status_bits(net, 0, VIRTIO_NET_S_ANNOUNCE);
 }
 
 static const struct virtio_ops net_ops = {
 	.check_features = check_features,
 	.start = start,
 	.stop = stop,
+	.reset = reset,
 };
 
-static struct engine *choose_engine(const struct net_params *p, const struct engine_fds *fd)
+static struct engine *choose_engine(const struct net_params *p, const struct engine_fds *fd, bool first)
 {
 	struct engine *e = p->poll_engine ? NULL : engine_uring_new(fd);
 
-	if (!e && !p->poll_engine) {
+	if (!e && !p->poll_engine && first) {
 		if (errno == EPERM || errno == ENOSYS || errno == EACCES)
 			warn("io_uring is switched off here (sysctl kernel.io_uring_disabled, or a container's filter): taking io=poll");
 		else if (errno == EINVAL)
@@ -128,115 +316,160 @@ static struct engine *choose_engine(const struct net_params *p, const struct eng
 	return e ? e : engine_poll_new(fd);
 }
 
-struct net *net_new(const struct net_params *p, const struct mem *m, char *err, size_t err_size)
+static void free_worker(struct net_worker *w)
+{
+	if (w->engine) {
+		struct engine_fds fd = w->engine->fd;
+
+		w->engine->ops->free(w->engine);
+		close(fd.control);
+		close(fd.kick);
+	}
+	rx_fini(&w->rx);
+	pthread_mutex_destroy(&w->callers);
+	pthread_mutex_destroy(&w->lock);
+	pthread_cond_destroy(&w->answered);
+	free(w);
+}
+
+/* 0 or -errno. */
+static int add_worker(struct net *net, const struct net_params *p, unsigned pair)
+{
+	struct net_worker *w = calloc(1, sizeof(*w));
+	struct engine_fds fd = { .tap = p->tap_fd[pair], .kick = -1, .control = -1 };
+	int err;
+
+	if (!w)
+		return -ENOMEM;
+	pthread_mutex_init(&w->callers, NULL);
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->answered, NULL);
+	w->net = net;
+	w->dev = &net->dev;
+	w->pair = pair;
+	w->tap_name = p->tap_name;
+	w->cpus = p->cpus;
+	w->n_cpus = p->n_cpus;
+	w->rx.irq.policy = p->irq;
+	w->rx.irq.policy_usecs = p->irq_usecs;
+	w->tx.irq.policy = NET_IRQ_DRAIN;
+	w->tx.irq.lone_usecs = p->irq == NET_IRQ_PACKET ? 0 : LONE_USECS;
+	fd.kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	fd.control = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd.kick >= 0 && fd.control >= 0)
+		w->engine = choose_engine(p, &fd, !pair);
+	if (!w->engine) {
+		err = -errno;
+		close(fd.kick);
+		close(fd.control);
+		goto fail;
+	}
+	err = rx_init(&w->rx);
+	if (err)
+		goto fail;
+	tx_reset(&w->tx);
+	net->dev.kick_fd[net_rxq(pair)] = net->dev.kick_fd[net_txq(pair)] = fd.kick;
+	net->worker[net->pairs++] = w;
+	return 0;
+fail:
+	free_worker(w);
+	return err;
+}
+
+static void init_config(struct net *net, const struct net_params *p)
 {
 	struct virtio_net_config config = {
 		.status = VIRTIO_NET_S_LINK_UP,
-		.max_virtqueue_pairs = 1,
+		.max_virtqueue_pairs = (u16)net->pairs,
 		.mtu = p->mtu,
+		.speed = SPEED_MBIT,
+		.duplex = DUPLEX_FULL,
 	};
-	struct net *net = calloc(1, sizeof(*net));
-	struct net_worker *w;
-	struct virtio_dev *dev;
-	struct engine_fds fd;
-	int e;
 
-	if (!net) {
-		snprintf(err, err_size, "out of memory");
-		return NULL;
-	}
-	w = &net->worker;
+	memcpy(config.mac, p->mac, sizeof(config.mac));
+	virtio_config_set(&net->dev, 0, &config, MIN(sizeof(config), (size_t)VIRTIO_CONFIG_SIZE));
+}
+
+struct net *net_new(const struct net_params *p, const struct mem *m, char *err, size_t err_size)
+{
+	struct net *net = calloc(1, sizeof(*net));
+	struct virtio_dev *dev;
+	u64 all = 0;
+	int e = -ENOMEM;
+
+	if (!net)
+		goto out;
 	dev = &net->dev;
 	dev->ops = &net_ops;
 	dev->mem = m;
 	dev->name = "net";
 	dev->id = VIRTIO_ID_NET;
-	dev->offered = OFFERED;
+	dev->nvq = 2 * p->pairs + 1;
+	dev->strict = p->strict;
+	for (unsigned i = 0; i < dev->nvq; i++)
+		dev->queue[i].max = p->queue_size;
+	for (unsigned i = 0; i < ARRAY_SIZE(features); i++)
+		all |= features[i].bit;
+	if (p->pairs == 1)
+		all &= ~F(MQ);
 	/*
 	 * Linux posts new receive buffers when more than half of a small ring
 	 * is used up: what it leaves there may not hold a frame of 64 KiB, and
 	 * the two of us would wait for each other.
 	 */
 	if (p->queue_size < GSO_QUEUE_SIZE)
-		dev->offered &= ~(F(GUEST_TSO4) | F(GUEST_TSO6) | F(GUEST_ECN));
-	dev->nvq = 2;
-	dev->queue[NET_RXQ].max = dev->queue[NET_TXQ].max = p->queue_size;
-	dev->strict = p->strict;
-	dev->irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	dev->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	fd = (struct engine_fds){
-		.tap = p->tap_fd,
-		.kick = dev->kick_fd,
-		.control = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-	};
-	if (dev->irq_fd < 0 || dev->kick_fd < 0 || fd.control < 0) {
-		snprintf(err, err_size, "cannot make an eventfd: %s", strerror(errno));
-		goto no_engine;
-	}
-	w->engine = choose_engine(p, &fd);
-	if (!w->engine) {
-		snprintf(err, err_size, "cannot set up the network device: %s", strerror(errno));
-		goto no_engine;
-	}
-	e = rx_init(&w->rx);
-	if (e) {
-		snprintf(err, err_size, "cannot set up the network device: %s", strerror(-e));
-		goto no_rx;
-	}
-	e = virtio_init(dev);
-	if (e) {
-		snprintf(err, err_size, "cannot set up the network device: %s", strerror(-e));
-		goto no_virtio;
-	}
-	memcpy(config.mac, p->mac, sizeof(config.mac));
-	virtio_config_set(dev, 0, &config, MIN(sizeof(config), (size_t)VIRTIO_CONFIG_SIZE));
+		all &= ~(F(GUEST_TSO4) | F(GUEST_TSO6) | NET_F_GUEST_USO);
+	if (!p->tap_uso)
+		all &= ~(NET_F_GUEST_USO | NET_F_HOST_USO);
+	dev->offered = offer(all & ~p->declined);
+	net->tap_name = p->tap_name;
+	memcpy(net->tap_fd, p->tap_fd, p->pairs * sizeof(int));
+	memcpy(net->mac, p->mac, sizeof(net->mac));
 
-	tx_reset(&w->tx);
-	w->net = net;
-	w->dev = dev;
-	w->tap_fd = p->tap_fd;
-	w->tap_name = p->tap_name;
-	w->cpus = p->cpus;
-	w->n_cpus = p->n_cpus;
-	pthread_mutex_init(&w->lock, NULL);
-	pthread_cond_init(&w->answered, NULL);
+	dev->irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	e = dev->irq_fd < 0 ? -errno : 0;
+	while (!e && net->pairs < p->pairs)
+		e = add_worker(net, p, net->pairs);
+	if (e)
+		goto no_worker;
+	dev->kick_fd[2 * p->pairs] = dev->kick_fd[0];
+	e = virtio_init(dev);
+	if (e)
+		goto no_worker;
+	init_config(net, p);
 	return net;
 
-no_virtio:
-	rx_fini(&w->rx);
-no_rx:
-	w->engine->ops->free(w->engine);
-no_engine:
-	close(fd.control);
-	close(dev->kick_fd);
+no_worker:
+	for (unsigned i = 0; i < net->pairs; i++)
+		free_worker(net->worker[i]);
 	close(dev->irq_fd);
 	free(net);
+out:
+	snprintf(err, err_size, "cannot set up the network device: %s", strerror(-e));
 	return NULL;
 }
 
 int net_start(struct net *net)
 {
-	return worker_start(&net->worker);
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < net->pairs; i++)
+		err = worker_start(net->worker[i]);
+	return err;
 }
 
 void net_free(struct net *net)
 {
-	struct net_worker *w = &net->worker;
-	int control = w->engine->fd.control;
-
-	if (w->started) {
-		virtio_quiesce(&net->dev);
-		worker_call(w, WORKER_EXIT);
-		pthread_join(w->thread, NULL);
+	virtio_quiesce(&net->dev);
+	for (unsigned i = 0; i < net->pairs; i++) {
+		if (net->worker[i]->started) {
+			worker_call(net->worker[i], WORKER_EXIT);
+			pthread_join(net->worker[i]->thread, NULL);
+		}
+		free_worker(net->worker[i]);
 	}
-	w->engine->ops->free(w->engine);
-	rx_fini(&w->rx);
 	virtio_fini(&net->dev);
-	close(control);
-	close(net->dev.kick_fd);
 	close(net->dev.irq_fd);
-	pthread_mutex_destroy(&w->lock);
-	pthread_cond_destroy(&w->answered);
 	free(net);
 }
 
@@ -247,14 +480,26 @@ struct virtio_dev *net_virtio(struct net *net)
 
 const char *net_engine_name(const struct net *net)
 {
-	return net->worker.engine->ops->name;
+	return net->worker[0]->engine->ops->name;
 }
 
-void net_read_counters(const struct net *net, struct net_counters *out)
+void net_read_pair_counters(const struct net *net, unsigned pair, struct net_counters *out)
 {
-	const u64 *from = (const u64 *)&net->worker.count;
+	const u64 *from = (const u64 *)&net->worker[pair]->count;
 	u64 *to = (u64 *)out;
 
 	for (size_t i = 0; i < sizeof(*out) / sizeof(u64); i++)
 		to[i] = LOAD_ONCE(&from[i]);
+}
+
+void net_read_counters(const struct net *net, struct net_counters *out)
+{
+	struct net_counters one;
+
+	memset(out, 0, sizeof(*out));
+	for (unsigned pair = 0; pair < net->pairs; pair++) {
+		net_read_pair_counters(net, pair, &one);
+		for (size_t i = 0; i < sizeof(one) / sizeof(u64); i++)
+			((u64 *)out)[i] += ((const u64 *)&one)[i];
+	}
 }

@@ -73,7 +73,8 @@ void rx_reset(struct net_rx *rx)
 	rx->depth = 2048;
 	rx->burst = rx->came = 0;
 	rx->starved = rx->cancelling = rx->dead = false;
-	rx->failures = rx->undecided = 0;
+	rx->failures = 0;
+	irq_reset(&rx->irq);
 }
 
 /* Next chain: one that was left over (its memory is the warmest), or a new one. */
@@ -143,6 +144,16 @@ static bool take_chains(struct net_worker *w, struct rx_slot *s)
 	return s->n_chains;
 }
 
+void rx_forget(struct net_rx *rx)
+{
+	for (unsigned i = 0; i < rx->n_done; i++) {
+		put_back(rx, &rx->slot[rx->done[i]], 0);
+		rx->idle_slots |= 1u << rx->done[i];
+	}
+	rx->n_done = 0;
+	rx->starved = false;
+}
+
 static unsigned count_iov(const struct rx_slot *s)
 {
 	unsigned n = 1; /* the spill */
@@ -184,7 +195,7 @@ unsigned rx_post(struct net_worker *w)
 	unsigned posted = 0, ahead = rx->burst, wait = 1;
 	bool was_starved = rx->starved;
 
-	if (!rx->vq || rx->dead || rx->n_done || rx->cancelling)
+	if (!rx->vq || rx->off || rx->dead || rx->n_done || rx->cancelling)
 		return 0;
 	rx->starved = false;
 	rx->came = 0;
@@ -250,39 +261,37 @@ void rx_completed(struct net_worker *w, unsigned slot, int result)
 	}
 }
 
-/* Its first chain has room for the header; a frame that was withdrawn has none. */
-static struct virtio_net_hdr_v1 header_of(const struct rx_slot *s)
+/* The first n bytes of what came, or fewer if the frame is shorter. */
+static size_t peek(const struct rx_slot *s, u8 *to, size_t n)
 {
-	struct virtio_net_hdr_v1 h;
 	size_t have = 0;
 
-	if (!s->direct) {
-		memcpy(&h, s->spill, sizeof(h));
-		return h;
+	n = MIN(n, s->frame);
+	if (!s->direct) { /* withdrawn: all of it is in the spill */
+		memcpy(to, s->spill, n);
+		return n;
 	}
-	for (unsigned i = 0; have < sizeof(h); i++) {
-		size_t n = MIN(s->iov[i].iov_len, sizeof(h) - have);
+	for (unsigned i = 0; have < n; i++) {
+		size_t part = MIN(s->iov[i].iov_len, n - have);
 
-		memcpy((u8 *)&h + have, s->iov[i].iov_base, n);
-		have += n;
+		memcpy(to + have, s->iov[i].iov_base, part);
+		have += part;
 	}
-	return h;
+	return have;
 }
 
-/* Does the guest have to take this frame as it is?  (5.1.6.4) */
-static bool is_acceptable(struct net_rx *rx, const struct rx_slot *s, bool *gso)
+/* Does the guest take this frame as it is?  (5.1.6.4) */
+static bool is_acceptable(const struct net_rx *rx, const struct virtio_net_hdr_v1 *h)
 {
-	const struct virtio_net_hdr_v1 h = header_of(s);
+	u8 type = h->gso_type & (u8)~VIRTIO_NET_HDR_GSO_ECN;
 
-	*gso = h.gso_type != VIRTIO_NET_HDR_GSO_NONE;
-	if ((h.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !rx->csum_allowed)
+	if ((h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !rx->csum_allowed)
 		return false;
-	if (!*gso)
+	if (h->gso_type == VIRTIO_NET_HDR_GSO_NONE)
 		return true;
-	/* The ECN flag is a bit of its own on top of a TCP type; so it is in gso_allowed. */
-	return h.gso_type < 0x88 && (h.gso_type & 0x7f) < 7 &&
-	       (rx->gso_allowed & 1u << (h.gso_type & 0x7f)) &&
-	       (!(h.gso_type & VIRTIO_NET_HDR_GSO_ECN) || (rx->gso_allowed & 1u << 7));
+	/* The ECN flag is a bit of its own on top of a TCP type. */
+	return type < 7 && (rx->gso_allowed & 1u << type) &&
+	       (!(h->gso_type & VIRTIO_NET_HDR_GSO_ECN) || (rx->gso_allowed & 1u << 7));
 }
 
 /* num_buffers is the header's last word: tun leaves it to us. */
@@ -381,12 +390,19 @@ static void give(struct net_rx *rx, struct rx_slot *s)
 static enum placed place(struct net_worker *w, struct rx_slot *s)
 {
 	struct net_rx *rx = &w->rx;
+	u8 head[TAP_HEADER + FILTER_FRAME_HEAD];
+	size_t have = peek(s, head, sizeof(head));
+	struct virtio_net_hdr_v1 h;
 	enum placed r;
 	u32 left = s->frame;
 	u16 n = 0;
-	bool gso;
 
-	if (!is_acceptable(rx, s, &gso)) {
+	memcpy(&h, head, sizeof(h));
+	if (!filter_accepts(&rx->filter, head + TAP_HEADER, have - TAP_HEADER)) {
+		COUNT(w->count.rx_filtered, 1);
+		return DROPPED;
+	}
+	if (!is_acceptable(rx, &h)) {
 		COUNT(w->count.rx_drop_declined, 1);
 		return DROPPED;
 	}
@@ -402,10 +418,13 @@ static enum placed place(struct net_worker *w, struct rx_slot *s)
 	for (; left; n++)
 		left -= MIN(left, s->chain[n]->len);
 	set_num_buffers(s->chain[0], n);
+	/* 5.1.6.4.1; tun says "the checksum is good" unasked.  They are its first byte. */
+	if (!rx->csum_allowed)
+		*(u8 *)s->chain[0]->iov[0].iov_base = 0;
 	give(rx, s);
 	COUNT(w->count.rx_packets, 1);
 	COUNT(w->count.rx_bytes, s->frame - TAP_HEADER);
-	COUNT(w->count.rx_gso, gso);
+	COUNT(w->count.rx_gso, h.gso_type != VIRTIO_NET_HDR_GSO_NONE);
 	return PLACED;
 }
 
@@ -450,8 +469,10 @@ unsigned rx_deliver(struct net_worker *w)
 	while (n < rx->n_done) {
 		unsigned i = rx->done[n];
 		struct rx_slot *s = &rx->slot[i];
+		enum placed r;
 
-		if (place(w, s) == MUST_WAIT) {
+		r = place(w, s);
+		if (r == MUST_WAIT) {
 			/*
 			 * What it lacks may be under later frames or, see
 			 * below, in reads that wait for some.  The guest need
@@ -469,7 +490,12 @@ unsigned rx_deliver(struct net_worker *w)
 		put_back(rx, s, 0);
 		rx->idle_slots |= 1u << i;
 		n++;
+		if (r != PLACED)
+			continue;
 		given++;
+		irq_add(&rx->irq, s->frame, w->now);
+		if (rx->irq.policy == NET_IRQ_PACKET)
+			worker_interrupt(w);
 	}
 	rx->n_done -= n;
 	memmove(rx->done, rx->done + n, rx->n_done);
@@ -478,11 +504,10 @@ unsigned rx_deliver(struct net_worker *w)
 		rx->cancelling = true;
 		w->engine->ops->cancel(w->engine, false);
 	}
-	rx->undecided += given;
 	return given;
 }
 
 bool rx_drained(const struct net_rx *rx)
 {
-	return rx->waiting || rx->starved || rx->dead;
+	return rx->waiting || rx->starved || rx->dead || rx->off;
 }

@@ -14,6 +14,7 @@ void tx_reset(struct net_tx *tx)
 {
 	tx->idle_slots = ~0ULL;
 	tx->in_flight = 0;
+	irq_reset(&tx->irq);
 }
 
 unsigned tx_post(struct net_worker *w)
@@ -38,6 +39,7 @@ unsigned tx_post(struct net_worker *w)
 		if (c.out_len <= TAP_HEADER) {
 			COUNT(w->count.tx_drop_short, 1);
 			virtq_add_used(tx->vq, c.head, 0);
+			irq_add(&tx->irq, 0, w->now);
 			continue;
 		}
 		tx->head[slot] = c.head;
@@ -61,6 +63,8 @@ void tx_completed(struct net_worker *w, unsigned slot, int result)
 		COUNT(w->count.tx_packets, 1);
 		COUNT(w->count.tx_bytes, (u64)result - TAP_HEADER);
 	}
-	if (tx->vq)
+	if (tx->vq) {
 		virtq_add_used(tx->vq, tx->head[slot], 0);
+		irq_add(&tx->irq, result > 0 ? (u32)result : 0, w->now);
+	}
 }

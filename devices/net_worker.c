@@ -9,81 +9,93 @@
  * that is never quiet cannot keep the guest asleep.
  */
 #include <errno.h>
-#include <linux/if_tun.h>
 #include <linux/virtio_net.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "barrier.h"
 #include "log.h"
 #include "net_worker.h"
 
-/* Received frames that share one interrupt at most (vhost-net's figure). */
-#define MAX_UNDECIDED 64
-
-static void apply_features(struct net_worker *w, u64 accepted)
-{
-	struct net_rx *rx = &w->rx;
-	unsigned offload = 0;
-	int err;
-
-	rx->gso_allowed = 0;
-	rx->mergeable = accepted & VIRTIO_BIT(VIRTIO_NET_F_MRG_RXBUF);
-	rx->csum_allowed = accepted & VIRTIO_BIT(VIRTIO_NET_F_GUEST_CSUM);
-	if (rx->csum_allowed)
-		offload |= TUN_F_CSUM;
-	if (accepted & VIRTIO_BIT(VIRTIO_NET_F_GUEST_TSO4)) {
-		offload |= TUN_F_TSO4;
-		rx->gso_allowed |= 1u << VIRTIO_NET_HDR_GSO_TCPV4;
-	}
-	if (accepted & VIRTIO_BIT(VIRTIO_NET_F_GUEST_TSO6)) {
-		offload |= TUN_F_TSO6;
-		rx->gso_allowed |= 1u << VIRTIO_NET_HDR_GSO_TCPV6;
-	}
-	if (accepted & VIRTIO_BIT(VIRTIO_NET_F_GUEST_ECN)) {
-		offload |= TUN_F_TSO_ECN;
-		rx->gso_allowed |= 1u << 7;
-	}
-	err = tap_set_offload(w->tap_fd, offload);
-	if (err && err != -ENOTTY) /* not a tap: a test's socket */
-		guest_warn("tap %s: cannot set offloads: %s", w->tap_name, strerror(-err));
-}
+static void handle_events(struct net_worker *w);
 
 /*
- * What came before this driver was not meant for it, and may be of a kind
- * that it declined.  Bounded: a busy wire must not hold the guest up.
+ * Its pair is not in use any more: when this returns no frame arrives in its
+ * queue (5.1.6.5.5), and the tap's may be let go.
  */
-static void drain_tap(struct net_worker *w)
+static void stop_receiving(struct net_worker *w)
 {
-	u8 byte;
+	struct net_rx *rx = &w->rx;
 
-	for (unsigned i = 0; i < 4096; i++)
-		if (read(w->tap_fd, &byte, 1) < 0)
-			return;
+	if (!rx->in_flight && !rx->n_done)
+		return;
+	rx->cancelling = rx->in_flight;
+	w->engine->ops->cancel(w->engine, false);
+	while (rx->in_flight) {
+		w->engine->ops->enter(w->engine, ENGINE_FOREVER);
+		handle_events(w);
+	}
+	/* For those that came in time there is room, or there will never be. */
+	w->now = irq_clock();
+	rx_deliver(w);
+	rx_forget(rx);
+	virtq_publish(rx->vq);
+}
+
+void worker_configure(struct net_worker *w)
+{
+	const struct net_settings *set = &w->net->set;
+	struct net_rx *rx = &w->rx;
+
+	rx->filter = set->filter;
+	rx->off = w->pair >= set->pairs;
+	rx->mergeable = w->dev->accepted & VIRTIO_BIT(VIRTIO_NET_F_MRG_RXBUF);
+	rx->csum_allowed = set->offloads & VIRTIO_BIT(VIRTIO_NET_F_GUEST_CSUM);
+	rx->gso_allowed = 0;
+	if (set->offloads & VIRTIO_BIT(VIRTIO_NET_F_GUEST_TSO4))
+		rx->gso_allowed |= 1u << VIRTIO_NET_HDR_GSO_TCPV4;
+	if (set->offloads & VIRTIO_BIT(VIRTIO_NET_F_GUEST_TSO6))
+		rx->gso_allowed |= 1u << VIRTIO_NET_HDR_GSO_TCPV6;
+	if (set->offloads & NET_F_GUEST_USO)
+		rx->gso_allowed |= 1u << NET_HDR_GSO_UDP_L4;
+	if (set->offloads & VIRTIO_BIT(VIRTIO_NET_F_GUEST_ECN))
+		rx->gso_allowed |= 1u << 7;
+	rx->irq.max_packets = set->rx[w->pair].max_packets;
+	rx->irq.max_usecs = set->rx[w->pair].max_usecs;
+	w->tx.irq.max_packets = set->tx[w->pair].max_packets;
+	w->tx.irq.max_usecs = set->tx[w->pair].max_usecs;
+	if (rx->off)
+		stop_receiving(w);
+}
+
+static struct virtq *ready_queue(const struct net_worker *w, unsigned i)
+{
+	return w->dev->queue[i].ready ? &w->dev->vq[i] : NULL;
 }
 
 static void command_start(struct net_worker *w, bool fresh)
 {
-	struct virtio_dev *dev = w->dev;
-
-	if (fresh || !dev->queue[NET_RXQ].ready)
-		rx_reset(&w->rx);
-	if (fresh)
-		tx_reset(&w->tx);
-	w->rx.vq = dev->queue[NET_RXQ].ready ? &dev->vq[NET_RXQ] : NULL;
-	w->tx.vq = dev->queue[NET_TXQ].ready ? &dev->vq[NET_TXQ] : NULL;
-	if (fresh) {
-		apply_features(w, dev->accepted);
-		drain_tap(w);
+	w->rx.vq = w->tx.vq = w->control = NULL;
+	/* 5.1.2: pairs behind the control queue are not there, whatever is set up. */
+	if (net_rxq(w->pair) < w->net->control_queue) {
+		w->rx.vq = ready_queue(w, net_rxq(w->pair));
+		w->tx.vq = ready_queue(w, net_txq(w->pair));
 	}
+	if (w->net->control_pair == w->pair && w->dev->accepted & VIRTIO_BIT(VIRTIO_NET_F_CTRL_VQ))
+		w->control = ready_queue(w, w->net->control_queue);
+	if (fresh || !w->rx.vq)
+		rx_reset(&w->rx);
+	if (fresh || !w->tx.vq)
+		tx_reset(&w->tx);
+	worker_configure(w);
 	if (w->rx.vq)
 		virtq_kicks_off(w->rx.vq);
-	w->serving = true;
+	w->serving = w->rx.vq || w->tx.vq || w->control;
 }
-
-static void handle_events(struct net_worker *w);
 
 /* Nothing that points into guest memory is in flight when this returns. */
 static void command_stop(struct net_worker *w)
@@ -92,12 +104,14 @@ static void command_stop(struct net_worker *w)
 		return;
 	w->engine->ops->cancel(w->engine, true);
 	while (w->rx.in_flight || w->tx.in_flight) {
-		w->engine->ops->enter(w->engine, true);
+		w->engine->ops->enter(w->engine, ENGINE_FOREVER);
 		handle_events(w);
 	}
 	if (w->tx.vq)
 		virtq_publish(w->tx.vq);
-	w->rx.vq = w->tx.vq = NULL;
+	if (w->control)
+		virtq_publish(w->control);
+	w->rx.vq = w->tx.vq = w->control = NULL;
 	w->serving = false;
 }
 
@@ -114,6 +128,10 @@ static void handle_command(struct net_worker *w)
 		break;
 	case WORKER_STOP:
 		command_stop(w);
+		break;
+	case WORKER_CONFIGURE:
+		if (w->serving)
+			worker_configure(w);
 		break;
 	case WORKER_EXIT:
 		command_stop(w);
@@ -134,10 +152,15 @@ static bool is_called(const struct net_worker *w)
 	return LOAD_ONCE(&w->command) != WORKER_NONE;
 }
 
+/*
+ * No circle: whoever serves the control queue may call the others, who call
+ * nobody.  A vCPU or main waits with dev->lock held, which no thread here takes.
+ */
 void worker_call(struct net_worker *w, enum worker_command c)
 {
 	u64 one = 1;
 
+	pthread_mutex_lock(&w->callers);
 	pthread_mutex_lock(&w->lock);
 	STORE_ONCE(&w->command, c);
 	if (write(w->engine->fd.control, &one, sizeof(one)) < 0)
@@ -145,6 +168,7 @@ void worker_call(struct net_worker *w, enum worker_command c)
 	while (w->command != WORKER_NONE)
 		pthread_cond_wait(&w->answered, &w->lock);
 	pthread_mutex_unlock(&w->lock);
+	pthread_mutex_unlock(&w->callers);
 }
 
 static void handle_events(struct net_worker *w)
@@ -170,28 +194,63 @@ static void handle_events(struct net_worker *w)
 
 static void check_rings(struct net_worker *w)
 {
-	const struct virtq *rx = w->rx.vq, *tx = w->tx.vq;
-	const char *what = rx && rx->broken ? "receive queue" : "transmit queue";
-	const char *rule = rx && rx->broken ? rx->broken : tx ? tx->broken : NULL;
+	const struct {
+		const struct virtq *vq;
+		const char *name;
+	} rings[] = {
+		{ w->rx.vq, "receive queue" },
+		{ w->tx.vq, "transmit queue" },
+		{ w->control, "control queue" },
+	};
 
-	if (!rule)
+	for (unsigned i = 0; i < ARRAY_SIZE(rings); i++) {
+		if (!rings[i].vq || !rings[i].vq->broken)
+			continue;
+		/* Not a byte more for this driver by this thread. */
+		const char *rule = rings[i].vq->broken;
+
+		command_stop(w);
+		virtio_needs_reset(w->dev, rings[i].name, rule);
 		return;
-	/* Not a byte more for this driver, in either direction. */
-	command_stop(w);
-	virtio_needs_reset(w->dev, what, rule);
+	}
 }
 
-static void decide(struct net_worker *w, struct virtq *vq, bool *raise)
+/* True if the driver wants an interrupt for what was published. */
+static bool decide(struct net_worker *w, struct virtq *vq, struct net_moderation *m)
 {
-	if (!vq || vq->decided == vq->published)
-		return;
-	if (virtq_wants_interrupt(vq))
-		*raise = true;
-	else
+	bool raise = virtq_wants_interrupt(vq);
+
+	if (!raise)
 		COUNT(w->count.interrupts_suppressed, 1);
+	irq_decided(m, w->now, raise);
+	return raise;
 }
 
-static void publish_and_interrupt(struct net_worker *w)
+/* free_ride: an interrupt goes out anyway, and its handler looks at every ring. */
+static bool decide_if_due(struct net_worker *w, struct virtq *vq, struct net_moderation *m, bool drained,
+			  bool starved, bool free_ride)
+{
+	u16 undecided;
+
+	if (!vq || vq->decided == vq->published)
+		return false;
+	/*
+	 * A ring's worth: the driver may have nothing left to give.  If it
+	 * polls it may have more, but the distance has 16 bits.
+	 */
+	undecided = (u16)(vq->published - vq->decided);
+	if (irq_due(m, w->now, drained, starved || undecided >= vq->size) || free_ride)
+		return decide(w, vq, m);
+	if (!m->deadline)
+		return false;
+	/* A driver that polls needs no interrupt, and we no timer for a lone one. */
+	if (m->lone_usecs && !m->max_usecs && !virtq_would_interrupt(vq))
+		return decide(w, vq, m);
+	COUNT(w->count.interrupts_deferred, 1);
+	return false;
+}
+
+void worker_interrupt(struct net_worker *w)
 {
 	struct net_rx *rx = &w->rx;
 	bool raise = false;
@@ -200,18 +259,15 @@ static void publish_and_interrupt(struct net_worker *w)
 		virtq_publish(rx->vq);
 	if (w->tx.vq)
 		virtq_publish(w->tx.vq);
-	decide(w, w->tx.vq, &raise);
-	if (rx_drained(rx) || rx->undecided >= MAX_UNDECIDED) {
-		rx->undecided = 0;
-		decide(w, rx->vq, &raise);
-	}
+	raise |= decide_if_due(w, rx->vq, &rx->irq, rx_drained(rx), rx->starved, false);
+	raise |= decide_if_due(w, w->tx.vq, &w->tx.irq, true, false, raise);
 	if (raise) {
 		COUNT(w->count.interrupts, 1);
 		virtio_interrupt(w->dev);
 	}
 }
 
-/* Both rings asked to tell us of more; true if there is more already. */
+/* The rings asked to tell us of more; true if there is more already. */
 static bool kicks_on(struct net_worker *w)
 {
 	bool more = false;
@@ -221,6 +277,8 @@ static bool kicks_on(struct net_worker *w)
 		more |= virtq_kicks_on(w->tx.vq);
 	if (w->rx.vq && w->rx.starved)
 		more |= virtq_kicks_on(w->rx.vq);
+	if (w->control)
+		more |= virtq_kicks_on(w->control);
 	return more;
 }
 
@@ -230,26 +288,42 @@ static void kicks_off(struct net_worker *w)
 		virtq_kicks_off(w->tx.vq);
 	if (w->rx.vq && w->rx.starved)
 		virtq_kicks_off(w->rx.vq);
+	if (w->control)
+		virtq_kicks_off(w->control);
+}
+
+/* How long to sleep: until an interrupt that was put off is due. */
+static s64 sleep_ns(const struct net_worker *w)
+{
+	u64 a = w->rx.irq.deadline, b = w->tx.irq.deadline;
+	u64 first = !a ? b : !b ? a : MIN(a, b);
+
+	if (!first)
+		return ENGINE_FOREVER;
+	return first > w->now ? (s64)(first - w->now) : 1;
 }
 
 /* One round: move what there is; sleep if there was nothing. */
 static void serve(struct net_worker *w)
 {
 	struct engine *e = w->engine;
-	unsigned sent, posted, given;
+	unsigned sent, posted, given, commands = 0;
 
+	w->now = irq_clock();
+	if (w->control)
+		commands = control_serve(w);
 	given = rx_deliver(w);
 	sent = tx_post(w);
 	posted = rx_post(w);
 	if (sent || posted || w->rx.cancelling) {
-		e->ops->enter(e, false);
+		e->ops->enter(e, ENGINE_NO_WAIT);
 		handle_events(w);
 		rx_adapt(&w->rx, posted);
 		given += rx_deliver(w);
 	}
-	publish_and_interrupt(w);
+	worker_interrupt(w);
 	check_rings(w);
-	if (is_called(w) || !w->serving || sent || given || w->rx.cancelling)
+	if (is_called(w) || !w->serving || sent || given || commands || w->rx.cancelling)
 		return;
 	/* A read that failed left nobody to wait in the tap: post another. */
 	if (w->rx.vq && !rx_drained(&w->rx))
@@ -257,7 +331,7 @@ static void serve(struct net_worker *w)
 
 	if (!kicks_on(w)) {
 		COUNT(w->count.sleeps, 1);
-		e->ops->enter(e, true);
+		e->ops->enter(e, sleep_ns(w));
 		handle_events(w);
 	}
 	check_rings(w); /* the last look may have met a broken index */
@@ -270,9 +344,10 @@ static void pin(struct net_worker *w)
 
 	if (!w->n_cpus)
 		return;
+	/* One processor each where there are several threads; in turn. */
 	CPU_ZERO(&set);
 	for (unsigned i = 0; i < w->n_cpus; i++)
-		if (w->cpus[i] < CPU_SETSIZE)
+		if (w->cpus[i] < CPU_SETSIZE && (w->net->pairs == 1 || i == w->pair % w->n_cpus))
 			CPU_SET(w->cpus[i], &set);
 	if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set))
 		warn("cannot pin the device thread: none of those processors is there");
@@ -285,6 +360,8 @@ static void *worker_main(void *arg)
 	int err;
 
 	pin(w);
+	/* A moderated interrupt is due to the microsecond, not within 50. */
+	prctl(PR_SET_TIMERSLACK, 1);
 	err = e->ops->attach(e);
 	pthread_mutex_lock(&w->lock);
 	w->attached = err ? err : 1;
@@ -297,7 +374,7 @@ static void *worker_main(void *arg)
 		if (w->serving) {
 			serve(w);
 		} else {
-			e->ops->enter(e, true);
+			e->ops->enter(e, ENGINE_FOREVER);
 			handle_events(w);
 		}
 		if (is_called(w))
@@ -311,6 +388,7 @@ static void *worker_main(void *arg)
 int worker_start(struct net_worker *w)
 {
 	sigset_t all, old;
+	char name[16];
 	int err;
 
 	/* Signals are main's business. */
@@ -320,7 +398,8 @@ int worker_start(struct net_worker *w)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (err)
 		return -err;
-	pthread_setname_np(w->thread, "net/0");
+	snprintf(name, sizeof(name), "net/%u", w->pair);
+	pthread_setname_np(w->thread, name);
 
 	pthread_mutex_lock(&w->lock);
 	while (!w->attached)

@@ -15,11 +15,27 @@
 
 #include "engine.h"
 #include "net.h"
+#include "net_filter.h"
+#include "net_irq.h"
 #include "tap.h"
 #include "virtio.h"
 
 /* Count without a locked instruction: one writer, whole words. */
 #define COUNT(counter, n) STORE_ONCE(&(counter), (counter) + (n))
+
+/* Not in the uapi headers of every distribution that we build on. */
+#define NET_F_HOST_USO VIRTIO_BIT(56)
+#define NET_F_GUEST_USO4 VIRTIO_BIT(54)
+#define NET_F_GUEST_USO6 VIRTIO_BIT(55)
+#define NET_F_GUEST_USO (NET_F_GUEST_USO4 | NET_F_GUEST_USO6)
+#define NET_F_NOTF_COAL VIRTIO_BIT(53)
+#define NET_F_VQ_NOTF_COAL VIRTIO_BIT(52)
+#define NET_HDR_GSO_UDP_L4 5
+/* What CTRL_GUEST_OFFLOADS can switch. */
+#define NET_GUEST_OFFLOADS                                                               \
+	(VIRTIO_BIT(VIRTIO_NET_F_GUEST_CSUM) | VIRTIO_BIT(VIRTIO_NET_F_GUEST_TSO4) |    \
+	 VIRTIO_BIT(VIRTIO_NET_F_GUEST_TSO6) | VIRTIO_BIT(VIRTIO_NET_F_GUEST_ECN) |     \
+	 NET_F_GUEST_USO)
 
 /* Segments of one receive chain that we use; more than any driver posts. */
 #define RX_CHAIN_IOV 20
@@ -52,6 +68,9 @@ struct net_rx {
 	bool mergeable;
 	u8 gso_allowed;	   /* bit per VIRTIO_NET_HDR_GSO_* type accepted; bit 7: ECN */
 	bool csum_allowed; /* frames without a checksum accepted */
+	bool off;	   /* its pair is not in use (5.1.6.5.5): post no read */
+	struct net_filter filter;
+	struct net_moderation irq;
 
 	struct rx_chain *pool; /* VIRTQ_MAX_SIZE of them, all below point in */
 	struct rx_chain **free;
@@ -75,7 +94,6 @@ struct net_rx {
 	bool cancelling;
 	bool dead;	  /* the tap is gone */
 	unsigned failures; /* in a row */
-	unsigned undecided; /* frames since the last decision on an interrupt */
 };
 
 struct net_tx {
@@ -84,19 +102,45 @@ struct net_tx {
 	unsigned in_flight;
 	u16 head[ENGINE_WRITES];
 	struct iovec iov[2 * VIRTQ_MAX_SIZE]; /* of one round's writes */
+	struct net_moderation irq;
 };
 
-enum worker_command { WORKER_NONE, WORKER_START, WORKER_START_FRESH, WORKER_STOP, WORKER_EXIT };
+struct net_coal {
+	u32 max_packets, max_usecs;
+};
+
+/*
+ * What the control queue sets.  It belongs to the thread that serves that
+ * queue; the others take copies of what is theirs while they are called.
+ */
+struct net_settings {
+	struct net_filter filter;
+	u64 offloads; /* receive offloads in effect, feature bits */
+	unsigned pairs;
+	struct net_coal rx_all, tx_all; /* for a queue that is reset */
+	struct net_coal rx[NET_MAX_PAIRS], tx[NET_MAX_PAIRS];
+};
+
+enum worker_command {
+	WORKER_NONE,
+	WORKER_START,
+	WORKER_START_FRESH,
+	WORKER_STOP,
+	WORKER_CONFIGURE, /* the settings changed */
+	WORKER_EXIT,
+};
 
 struct net_worker {
 	struct net *net;
 	struct virtio_dev *dev;
+	unsigned pair;
 	struct engine *engine;
 	struct net_rx rx;
 	struct net_tx tx;
+	struct virtq *control; /* the control queue, if it is this thread's */
 	struct net_counters count;
-	int tap_fd;
 	const char *tap_name;
+	u64 now;      /* this round's time, ns */
 	bool serving; /* between start and stop */
 	bool exiting;
 
@@ -106,24 +150,54 @@ struct net_worker {
 	bool started;
 
 	/* The hand-over. */
+	pthread_mutex_t callers; /* one at a time: vCPU, main, control queue */
 	pthread_mutex_t lock;
 	pthread_cond_t answered;
 	enum worker_command command; /* written under lock, atomic to peek at */
 	int attached;		     /* under lock: 1, or -errno; 0: not yet */
 };
 
-/* The device: what its driver sees, and the thread behind it. */
+/* The device: its registers, its threads, its settings. */
 struct net {
 	struct virtio_dev dev;
-	struct net_worker worker;
+	unsigned pairs;
+	struct net_worker *worker[NET_MAX_PAIRS];
+	unsigned control_queue; /* its index, which depends on MQ (5.1.2) */
+	unsigned control_pair;	/* whose thread serves it */
+	struct net_settings set;
+	int tap_fd[NET_MAX_PAIRS];
+	const char *tap_name;
+	u8 mac[6]; /* as made; the driver may set another until reset */
 };
 
-enum { NET_RXQ, NET_TXQ };
+enum { NET_RXQ, NET_TXQ }; /* the first pair's */
+
+static inline unsigned net_rxq(unsigned pair)
+{
+	return 2 * pair;
+}
+
+static inline unsigned net_txq(unsigned pair)
+{
+	return 2 * pair + 1;
+}
 
 /* Main thread. */
 int worker_start(struct net_worker *w) MUST_CHECK;
-/* vCPU threads (dev->lock held) and main: returns when it is done. */
+/*
+ * vCPU threads (dev->lock held), main, and the thread that serves the control
+ * queue for another: returns when it is done.
+ */
 void worker_call(struct net_worker *w, enum worker_command c);
+
+/* net.c; the thread that serves the control queue, or vCPU before it serves. */
+
+/* Put set.offloads into the tap; 0 or -errno. */
+int net_apply_offloads(struct net *net);
+/* Attach as many of the tap's queues as set.pairs says. */
+void net_apply_pairs(struct net *net);
+/* Any thread: bits of the configuration space's status word. */
+void net_status_bits(struct net *net, u16 on, u16 off);
 
 /* The rest: the device thread only, but for init and fini (main). */
 
@@ -133,6 +207,8 @@ void rx_fini(struct net_rx *rx);
 void rx_reset(struct net_rx *rx);
 /* Post what reads make sense now; how many were posted. */
 unsigned rx_post(struct net_worker *w);
+/* Drop the frames that came and were not given; no read is in flight. */
+void rx_forget(struct net_rx *rx);
 /* A read completed. */
 void rx_completed(struct net_worker *w, unsigned slot, int result);
 /* After a round's reads: learn how far to read ahead. */
@@ -141,6 +217,14 @@ void rx_adapt(struct net_rx *rx, unsigned posted);
 unsigned rx_deliver(struct net_worker *w);
 /* Nothing more is waiting in the tap that we could deliver. */
 bool rx_drained(const struct net_rx *rx);
+
+/* net_control.c: answer the driver's commands; how many. */
+unsigned control_serve(struct net_worker *w);
+
+/* Publish what was used, decide on an interrupt where one is due. */
+void worker_interrupt(struct net_worker *w);
+/* Take over what the settings say for this pair. */
+void worker_configure(struct net_worker *w);
 
 void tx_reset(struct net_tx *tx);
 /* Queue writes for what the guest sent; how many chains were taken. */

@@ -9,12 +9,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
 
 #define FAIL(...) (snprintf(err, err_size, __VA_ARGS__), -1)
 
@@ -48,15 +55,17 @@ static long existing_flags(const char *name)
 	return n == 1 ? (long)flags : -1;
 }
 
-static int say_why(const char *name, int e, char *err, size_t err_size)
+static int say_why(const char *name, unsigned queues, int e, char *err, size_t err_size)
 {
 	long flags = existing_flags(name);
 	bool exists = *name && if_nametoindex(name);
 
 	if (exists && flags >= 0 && !(flags & IFF_TAP))
 		return FAIL("%s is a tun, which carries no Ethernet: make it with 'ip tuntap add mode tap'", name);
-	if (exists && flags >= 0 && (flags & IFF_MULTI_QUEUE))
-		return FAIL("%s is a multi_queue tap: delete it and make it again without multi_queue", name);
+	if (exists && flags >= 0 && (flags & IFF_MULTI_QUEUE) && queues == 1)
+		return FAIL("%s is a multi_queue tap: delete it and make it again without multi_queue, or use queues=", name);
+	if (exists && flags >= 0 && !(flags & IFF_MULTI_QUEUE) && queues > 1)
+		return FAIL("%s is not a multi_queue tap: delete it and make it again with multi_queue (ip tuntap add ... multi_queue)", name);
 	if (exists && flags < 0 && e != EPERM)
 		return FAIL("%s exists and is not a tap: choose another name for tap=", name);
 	if (e == EBUSY)
@@ -69,40 +78,49 @@ static int say_why(const char *name, int e, char *err, size_t err_size)
 	return FAIL("cannot attach to tap '%s': %s", name, strerror(e));
 }
 
-/* What both ways of getting a tap share; the order matters to nobody else. */
-static int prepare(struct tap *t, char *err, size_t err_size)
+/* What both ways of getting a tap share, for each queue. */
+static int prepare(struct tap *t, int fd, char *err, size_t err_size)
 {
 	int size = TAP_HEADER, one = 1;
 
-	if (ioctl(t->fd, TUNSETVNETHDRSZ, &size) || ioctl(t->fd, TUNSETVNETLE, &one))
+	if (ioctl(fd, TUNSETVNETHDRSZ, &size) || ioctl(fd, TUNSETVNETLE, &one))
 		return FAIL("tap %s does not take %d-byte virtio-net headers: %s", t->name, size,
 			    strerror(errno));
-	if (tap_set_offload(t->fd, 0))
+	t->uso = !tap_set_offload(fd, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_USO4 | TUN_F_USO6);
+	if (tap_set_offload(fd, 0))
 		return FAIL("cannot set the offloads of tap %s: %s", t->name, strerror(errno));
 	return 0;
 }
 
-int tap_open(struct tap *t, const char *name, char *err, size_t err_size)
+int tap_open(struct tap *t, const char *name, unsigned queues, char *err, size_t err_size)
 {
 	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
 	bool existed = *name && if_nametoindex(name);
 
-	*t = (struct tap){ .fd = open_tun(err, err_size) };
-	if (t->fd < 0)
-		return -1;
+	*t = (struct tap){ .queues = 0 };
+	if (queues > 1)
+		ifr.ifr_flags |= IFF_MULTI_QUEUE;
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", *name ? name : "ringlet%d");
-	if (ioctl(t->fd, TUNSETIFF, &ifr)) {
-		say_why(name, errno, err, err_size);
-		tap_close(t);
-		return -1;
+	for (unsigned i = 0; i < queues; i++) {
+		int fd = open_tun(err, err_size);
+
+		if (fd < 0)
+			goto fail;
+		t->fd[t->queues++] = fd;
+		/* The first names the interface, the others join it. */
+		if (ioctl(fd, TUNSETIFF, &ifr)) {
+			say_why(i ? t->name : name, queues, errno, err, err_size);
+			goto fail;
+		}
+		memcpy(t->name, ifr.ifr_name, sizeof(t->name));
+		if (prepare(t, fd, err, err_size))
+			goto fail;
 	}
-	memcpy(t->name, ifr.ifr_name, sizeof(t->name));
 	t->created = !existed;
-	if (prepare(t, err, err_size)) {
-		tap_close(t);
-		return -1;
-	}
 	return 0;
+fail:
+	tap_close(t);
+	return -1;
 }
 
 int tap_adopt(struct tap *t, int fd, char *err, size_t err_size)
@@ -110,7 +128,7 @@ int tap_adopt(struct tap *t, int fd, char *err, size_t err_size)
 	struct ifreq ifr = { 0 };
 	int flags;
 
-	*t = (struct tap){ .fd = -1 };
+	*t = (struct tap){ .queues = 0 };
 	if (fcntl(fd, F_GETFD) < 0)
 		return FAIL("descriptor %d is not open: pass a tap as in '%d<>/dev/tapN'", fd, fd);
 	if (ioctl(fd, TUNGETIFF, &ifr))
@@ -123,20 +141,58 @@ int tap_adopt(struct tap *t, int fd, char *err, size_t err_size)
 	flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) || fcntl(fd, F_SETFD, FD_CLOEXEC))
 		return FAIL("cannot make descriptor %d non-blocking: %s", fd, strerror(errno));
-	t->fd = fd;
-	return prepare(t, err, err_size);
+	t->fd[t->queues++] = fd;
+	return prepare(t, fd, err, err_size);
 }
 
 void tap_close(struct tap *t)
 {
-	if (t->fd >= 0)
-		close(t->fd);
-	t->fd = -1;
+	while (t->queues)
+		close(t->fd[--t->queues]);
 }
 
 int tap_set_offload(int fd, unsigned offload)
 {
 	return ioctl(fd, TUNSETOFFLOAD, (unsigned long)offload) ? -errno : 0;
+}
+
+int tap_attach_queue(int fd, bool attach)
+{
+	struct ifreq ifr = { .ifr_flags = attach ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE };
+
+	/* EINVAL: it is in that state already. */
+	return ioctl(fd, TUNSETQUEUE, &ifr) && errno != EINVAL ? -errno : 0;
+}
+
+int tap_watch(void)
+{
+	struct sockaddr_nl any = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&any, sizeof(any))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+bool tap_is_up(int watch_fd, const struct tap *t)
+{
+	struct ifreq ifr = { 0 };
+	char buf[4096];
+	bool up = true;
+	int s;
+
+	/* What changed does not matter (and may be lost): ask for what is. */
+	while (recv(watch_fd, buf, sizeof(buf), 0) > 0 || errno == ENOBUFS)
+		;
+	s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", t->name);
+	if (s >= 0 && !ioctl(s, SIOCGIFFLAGS, &ifr))
+		up = ifr.ifr_flags & IFF_UP;
+	if (s >= 0)
+		close(s);
+	return up;
 }
 
 static struct sockaddr_in *as_in(struct sockaddr *sa)

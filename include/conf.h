@@ -7,6 +7,7 @@
 
 #include "base.h"
 #include "layout.h"
+#include "net.h"
 
 enum conf_verb { VERB_RUN, VERB_VERSION, VERB_HELP };
 enum conf_net_mode { NET_NONE, NET_TAP };
@@ -29,6 +30,10 @@ struct conf_net {
 	u32 guest_ip;	/* network byte order, 0 = none */
 	u16 mtu;	/* 0 = the tap's own */
 	u16 queue_size; /* power of two, 32 to 1024 */
+	u8 queues;	/* pairs, 1 to NET_MAX_PAIRS; 1 with fd */
+	enum net_irq_policy irq;
+	u32 irq_usecs;	/* with NET_IRQ_DELAY and NET_IRQ_PENDING 1 to 1000000, else 0 */
+	u64 declined;	/* feature bits switched off, see net_feature_bits() */
 	enum conf_io io;
 	bool mmio_strict; /* InterruptStatus exactly as in the specification */
 	struct conf_cpus cpus; /* processors for the device threads */
@@ -73,10 +78,13 @@ void conf_help(void);
 
 /*
  * The i-th spelling of an option ("--mem", "-m", "-append") or key of --net
- * that is understood, aliases included; NULL behind the last.  What the help
- * text and the manual page are compared with.
+ * that is understood, aliases and feature switches included; NULL behind the
+ * last.  What the help text and the manual page are compared with.
  */
 const char *conf_option_name(unsigned i);
 const char *conf_net_key_name(unsigned i);
+
+/* The word for an enum net_irq_policy, without its time; NULL behind the last. */
+const char *conf_irq_name(unsigned policy);
 
 #endif

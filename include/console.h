@@ -20,6 +20,9 @@ void console_close(void);
 /* Main thread, while single: signals that end us come to console_run(). */
 void console_block_signals(void);
 
+/* Main thread: have console_run() call back while fd is readable. */
+void console_watch(int fd, void (*call)(void));
+
 /*
  * Main thread: carry characters between the terminal and the guest until the
  * guest has ended, the user quits, a signal comes, or timeout seconds (0: no

@@ -35,6 +35,9 @@ struct engine_event {
 #define ENGINE_WRITES 64 /* slots */
 #define ENGINE_READ_IOV 65 /* segments of a read at most; a write has up to 1024 */
 
+#define ENGINE_NO_WAIT 0
+#define ENGINE_FOREVER (-1)
+
 struct engine_fds {
 	int tap;     /* O_NONBLOCK; datagrams in, datagrams out */
 	int kick;    /* eventfd */
@@ -53,8 +56,11 @@ struct engine_ops {
 	 */
 	void (*read)(struct engine *e, unsigned slot, const struct iovec *iov, unsigned n, bool wait);
 	void (*write)(struct engine *e, unsigned slot, const struct iovec *iov, unsigned n);
-	/* Carry out what is queued; wait: until there is an event. */
-	void (*enter)(struct engine *e, bool wait);
+	/*
+	 * Carry out what is queued; then wait for an event: ENGINE_NO_WAIT,
+	 * ENGINE_FOREVER, or so many nanoseconds at most.
+	 */
+	void (*enter)(struct engine *e, s64 wait_ns);
 	bool (*next)(struct engine *e, struct engine_event *ev);
 	/*
 	 * Queue the cancelling of every read, and every write if asked, that

@@ -15,21 +15,25 @@
 /* Header, Ethernet with one VLAN tag, and the largest GSO payload. */
 #define TAP_MAX_FRAME (TAP_HEADER + 18 + 65536)
 
+#define TAP_MAX_QUEUES 16
+
 struct tap {
-	int fd;
+	int fd[TAP_MAX_QUEUES]; /* one per queue */
+	unsigned queues;
 	char name[IFNAMSIZ];
-	bool created; /* by us: it goes when fd is closed */
+	bool created; /* by us: it goes when the descriptors are closed */
+	bool uso;     /* takes UDP segmentation (Linux 6.2) */
 };
 
 /*
  * Main thread, while privileged.  All return 0, or -1 with one sentence in
  * err that says what failed and what would help.
  *
- * tap_open: attach to the interface, making it if there is none of that name
- * (name "": the kernel numbers it).  tap_adopt: take an open descriptor.
- * Both leave fd non-blocking, offloads off.
+ * tap_open: attach to so many queues of the interface, making it if there is
+ * none of that name (name "": the kernel numbers it).  tap_adopt: take an open
+ * descriptor.  Both leave the descriptors non-blocking, offloads off.
  */
-int tap_open(struct tap *t, const char *name, char *err, size_t err_size) MUST_CHECK;
+int tap_open(struct tap *t, const char *name, unsigned queues, char *err, size_t err_size) MUST_CHECK;
 int tap_adopt(struct tap *t, int fd, char *err, size_t err_size) MUST_CHECK;
 void tap_close(struct tap *t);
 
@@ -40,7 +44,16 @@ void tap_close(struct tap *t);
 int tap_configure(struct tap *t, u32 ip, unsigned prefix, unsigned mtu, unsigned *mtu_now,
 		  char *err, size_t err_size) MUST_CHECK;
 
-/* Any thread, no privilege needed: TUN_F_* that readers of fd can take. */
+/* Any thread, no privilege needed: TUN_F_* that readers of the tap can take. */
 int tap_set_offload(int fd, unsigned offload);
+/* Any thread, no privilege needed: whether frames are sent to this queue. */
+int tap_attach_queue(int fd, bool attach);
+
+/*
+ * Main thread: a descriptor that becomes readable when an interface's state
+ * changes, or -1; and whether the tap is up, after such a change.
+ */
+int tap_watch(void);
+bool tap_is_up(int watch_fd, const struct tap *t);
 
 #endif

@@ -23,7 +23,7 @@
 #include "base.h"
 #include "virtq.h"
 
-#define VIRTIO_MAX_QUEUES 3
+#define VIRTIO_MAX_QUEUES 33
 #define VIRTIO_PAGE_START 0x60 /* first register in dev->page */
 #define VIRTIO_CONFIG_SIZE 64  /* bytes of device configuration space */
 #define VIRTIO_VENDOR 0x474e4952 /* "RING" */
@@ -39,10 +39,18 @@ struct virtio_ops {
 	 * (dependencies)?  NULL, or what is wrong.
 	 */
 	const char *(*check_features)(struct virtio_dev *dev, u64 accepted);
-	/* Serve dev->vq[] until stop().  fresh: it is a new driver, forget all. */
+	/*
+	 * Serve those of dev->vq[] that are ready until stop().  fresh: it is
+	 * a new driver, forget all; else one queue came or went.
+	 */
 	void (*start)(struct virtio_dev *dev, bool fresh);
 	/* Return when nothing in flight points into guest memory. */
 	void (*stop)(struct virtio_dev *dev);
+	/*
+	 * The driver reset the device, after stop: configuration space is what
+	 * the next one, which reads it before start, is to see.  May be NULL.
+	 */
+	void (*reset)(struct virtio_dev *dev);
 };
 
 struct virtio_queue {
@@ -61,7 +69,11 @@ struct virtio_dev {
 	unsigned nvq;
 	bool strict; /* InterruptStatus to the letter: see virtio_interrupt() */
 	int irq_fd;  /* eventfd, an irqfd in a VM; owned by the creator */
-	int kick_fd; /* eventfd, an ioeventfd in a VM */
+	/*
+	 * Per queue: the eventfd that its kicks end in, an ioeventfd in a VM.
+	 * Queues may share one; owned by the creator.
+	 */
+	int kick_fd[VIRTIO_MAX_QUEUES];
 
 	/*
 	 * Guest-visible words from register 0x60 on, one host page.  Status
@@ -95,8 +107,14 @@ void virtio_mmio_write(struct virtio_dev *dev, u64 offset, const void *data, uns
 /* The main thread, when the vCPUs are gone: as if the driver had reset it. */
 void virtio_quiesce(struct virtio_dev *dev);
 
-/* Main thread before start, or vCPU with the lock: the configuration space. */
+/* Main thread before start, the device thread, or in reset(): configuration space. */
 void virtio_config_set(struct virtio_dev *dev, unsigned offset, const void *data, unsigned len);
+/*
+ * Any thread, after it changed configuration space for a reason of the
+ * device's own: a new generation and a configuration change interrupt (2.5.1,
+ * 4.2.2.1).
+ */
+void virtio_config_changed(struct virtio_dev *dev);
 
 /*
  * The device thread: raise "used buffer".  Bit 0 of InterruptStatus stays set

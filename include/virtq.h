@@ -93,6 +93,9 @@ void virtq_publish(struct virtq *vq);
  */
 bool virtq_wants_interrupt(struct virtq *vq) MUST_CHECK;
 
+/* Whether it would say yes, without deciding. */
+bool virtq_would_interrupt(struct virtq *vq) MUST_CHECK;
+
 /*
  * Kicks are wanted only by a device that is about to sleep.  off() is a hint
  * that costs no fence.  on() returns true when a chain came in meanwhile: look

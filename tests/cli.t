@@ -157,7 +157,7 @@ refused "a tap that is in use" 125 "busy is in use by another program: *" "${R[@
 kill "${pid[busy]}"
 ended busy
 ip tuntap add many mode tap multi_queue
-refused "a multi_queue tap" 125 "many is a multi_queue tap: delete it and make it again without multi_queue" \
+refused "a multi_queue tap" 125 "many is a multi_queue tap: delete it and make it again without multi_queue, or use queues=" \
 	"${R[@]}" -n tap=many "$T/off"
 ip tuntap add point mode tun
 refused "a tun" 125 "point is a tun, which carries no Ethernet: *" "${R[@]}" -n tap=point "$T/off"

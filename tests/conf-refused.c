@@ -101,7 +101,15 @@ static void unknown_keys(void)
 	refused("-n tap,hostip=1", "unknown key 'hostip' in --net; did you mean 'ip'?");
 	refused("-n queue=256", "unknown key 'queue' in --net; did you mean 'queue_size'?");
 	refused("--net vhost=1", "unknown key 'vhost' in --net; the keys are mode, tap, fd, mac, ip, "
-				 "guest_ip, mtu, queue_size, io and cpus");
+				 "guest_ip, mtu, queue_size, queues, irq, io, cpus, and the "
+				 "features that 'ringlet help' lists");
+	refused("-n quueues=2", "unknown key 'quueues' in --net; did you mean 'queues'?");
+	refused("-n tso4=off", "unknown key 'tso4' in --net; did you mean 'tso'?");
+	refused("-n eventidx=off", "unknown key 'eventidx' in --net; did you mean 'event_idx'?");
+	refused("-n indirect_desc=off",
+		"unknown key 'indirect_desc' in --net; did you mean 'indirect'?");
+	refused("-n notf_caol=off", "unknown key 'notf_caol' in --net; did you mean 'notf_coal'?");
+	refused("-n csum", "unknown word 'csum' in --net; did you mean 'csum=...'?");
 	refused("--net user", "unknown word 'user' in --net; write tap, none, or KEY=VALUE");
 	refused("--net tpa", "unknown word 'tpa' in --net; did you mean 'tap'?");
 	refused("--net tap,mtu", "unknown word 'mtu' in --net; did you mean 'mtu=...'?");
@@ -128,6 +136,63 @@ static void keys_that_clash(void)
 				    "other keys away");
 	refused("-n tap=a -n tap=b", "-n tap=b: a guest has one network device at most; put all "
 				     "keys into one --net");
+}
+
+static void bad_policies(void)
+{
+	refused("-n irq=drian", "--net irq=drian: not known; did you mean 'drain'?");
+	refused("-n irq=adapt", "--net irq=adapt: not known; did you mean 'adaptive'?");
+	refused("-n irq=dely:50", "--net irq=dely:50: not known; did you mean 'delay:USEC'?");
+	refused("-n irq=0", "--net irq=0: not known; write packet, drain, delay:USEC, pending:USEC "
+			    "or adaptive");
+	refused("-n irq=:50", "--net irq=:50: not known; write packet, drain, delay:USEC, "
+			      "pending:USEC or adaptive");
+	refused("-n irq=draindraindraindraindraindraindrain",
+		"--net irq=draindraindraindraindraindraindrain: not known; did you mean 'drain'?");
+	refused("-n irq=xdrainxdrainxdrainxdrainxdrainxdrain:1",
+		"--net irq=xdrainxdrainxdrainxdrainxdrainxdrain:1: not known; write packet, drain, "
+		"delay:USEC, pending:USEC or adaptive");
+	refused("-n irq=delay", "--net irq=delay: needs a time in microseconds, like delay:50");
+	refused("-n irq=pending:", "--net irq=pending:: needs a time in microseconds, like "
+				   "pending:50");
+	refused("-n irq=delay:0", "--net irq=delay:0: not a number from 1 to 1000000");
+	refused("-n irq=delay:1000001", "--net irq=delay:1000001: not a number from 1 to 1000000");
+	refused("-n irq=delay:50us", "--net irq=delay:50us: not a number from 1 to 1000000");
+	refused("-n irq=pending:4294967346",
+		"--net irq=pending:4294967346: not a number from 1 to 1000000");
+	refused("-n irq=drain:50", "--net irq=drain:50: drain waits for no set time; leave ':50' "
+				   "away");
+	refused("-n irq=packet:", "--net irq=packet:: packet waits for no set time; leave ':' away");
+	refused("-n irq=drain,irq=packet", "key 'irq' in --net is given twice");
+}
+
+static void bad_features(void)
+{
+	char line[64], said[128];
+	const char *name;
+
+	refused("-n tso=no", "--net tso=no: not known; write on or off");
+	refused("-n tso=of", "--net tso=of: not known; write on or off");
+	refused("-n csum=OFF", "--net csum=OFF: not known; write on or off");
+	refused("-n status=", "key 'status' in --net has no value behind the =");
+	refused("-n mq=4", "--net mq=4: not known; write on or off, and how many pairs of queues "
+			   "with queues=");
+	refused("-n none,tso=on", "--net none,tso=on: mode none means no device; leave the other "
+				  "keys away");
+	for (unsigned i = 0; (name = net_feature_switch(i)); i++) {
+		snprintf(line, sizeof(line), "-n %s=on,%s=off", name, name);
+		snprintf(said, sizeof(said), "key '%s' in --net is given twice", name);
+		refused(line, said);
+	}
+}
+
+static void bad_queues(void)
+{
+	refused("-n queues=0", "--net queues=0: not a number from 1 to 16");
+	refused("-n queues=17", "--net queues=17: not a number from 1 to 16");
+	refused("-n queues=257", "--net queues=257: not a number from 1 to 16");
+	refused("-n queues=2,fd=3", "--net queues=2,fd=3: the descriptor of fd= is one queue of a "
+				    "tap; leave queues= away, or name the tap by tap=");
 }
 
 static void bad_key_values(void)
@@ -220,6 +285,7 @@ static void scribbled(void)
 		"run vmlinux -m 1G -c2 --pin 1,3-5 --timeout=10 --user x --dry-run -pquiet",
 		"vmlinux --net mode=tap,tap=t0,mac=02:00:00:00:00:01,ip=10.0.0.1/24,cpus=1,2-3",
 		"vmlinux -n guest_ip=10.0.0.2,mtu=1500,queue_size=256,io=poll,fd=7 -append x=y",
+		"vmlinux -n queues=4,irq=delay:50,tso=off,mq=on,event_idx=off,cpus=1,2,uso=on",
 	};
 	static const char letters[] = "-=,:./019azkMGT \x01\xff";
 	unsigned good = 0, bad = 0;
@@ -258,6 +324,9 @@ int main(void)
 		{ "control characters and empty words are refused", control_characters },
 		{ "an unknown key or word of --net is named, with the nearest one", unknown_keys },
 		{ "keys that contradict each other are refused", keys_that_clash },
+		{ "a wrong interrupt policy is refused with what is possible", bad_policies },
+		{ "a feature takes on or off, and that once", bad_features },
+		{ "a number of queues that cannot be is refused", bad_queues },
 		{ "a wrong value of a key is refused with what is possible", bad_key_values },
 		{ "what is not a unicast MAC address is refused", bad_macs },
 		{ "addresses that cannot work are refused", bad_addresses },

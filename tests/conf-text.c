@@ -15,10 +15,20 @@ static void full_command(void)
 
 	parse(&c, "vmlinux -m 1536 -n tap=t0,mac=02:00:00:00:00:01,guest_ip=10.0.0.2,cpus=4-5 "
 		  "--pin 1-3 -v");
+	CHECK_EQ(c.net.queues, 1);
 	text = conf_to_command(&c);
 	CHECK_STR(text, "ringlet run --kernel vmlinux --mem 1536M --cpus 1 --net mode=tap,tap=t0,"
-			"mac=02:00:00:00:00:01,guest_ip=10.0.0.2,queue_size=1024,io=uring,"
-			"cpus=4:5 --pin 1,2,3 --verbose");
+			"mac=02:00:00:00:00:01,guest_ip=10.0.0.2,queue_size=1024,queues=1,"
+			"irq=drain,io=uring,cpus=4:5 --pin 1,2,3 --verbose");
+	free(text);
+	conf_free(&c);
+
+	parse(&c, "vmlinux -n mac=02:00:00:00:00:01,uso=off,queues=2,status=on,irq=delay:50,"
+		  "csum=off,cpus=1,3");
+	text = conf_to_command(&c);
+	CHECK_STR(text, "ringlet run --kernel vmlinux --mem 512M --cpus 1 --net mode=tap,"
+			"mac=02:00:00:00:00:01,queue_size=1024,queues=2,irq=delay:50,io=uring,"
+			"cpus=1:3,csum=off,uso=off");
 	free(text);
 	conf_free(&c);
 }
@@ -43,10 +53,22 @@ static void random_cpus(struct conf_cpus *c)
 		c->cpu[i] = below(4096);
 }
 
+static void random_features(struct conf_net *n)
+{
+	unsigned often = 1 + below(4);
+	const char *name;
+
+	for (unsigned i = 0; (name = net_feature_switch(i)); i++)
+		if (!below(often))
+			n->declined |= net_feature_bits(name);
+}
+
 static void random_net(struct conf_net *n)
 {
 	n->fd = -1;
 	n->queue_size = 1024;
+	n->queues = 1;
+	n->irq = NET_IRQ_DRAIN;
 	n->mmio_strict = below(2);
 	n->mode = below(4) ? NET_TAP : NET_NONE;
 	if (n->mode == NET_NONE)
@@ -68,6 +90,13 @@ static void random_net(struct conf_net *n)
 	}
 	n->mtu = below(2) ? 68 + below(65468) : 0;
 	n->queue_size = 32 << below(6);
+	if (n->fd < 0)
+		n->queues = 1 + below(NET_MAX_PAIRS);
+	n->irq = below(NET_IRQ_ADAPTIVE + 1);
+	if (n->irq == NET_IRQ_DELAY || n->irq == NET_IRQ_PENDING)
+		n->irq_usecs = 1 + below(1000000);
+	if (below(2))
+		random_features(n);
 	n->io = below(2) ? IO_POLL : IO_URING;
 	random_cpus(&n->cpus);
 }
@@ -212,6 +241,7 @@ static void tables_are_documented(void)
 {
 	struct outcome help = in_child(print_help, NULL);
 	char *manual = read_manual(), mdoc[64];
+	unsigned keys = 0;
 	const char *name;
 
 	for (unsigned i = 0; (name = conf_option_name(i)); i++) {
@@ -223,7 +253,16 @@ static void tables_are_documented(void)
 		snprintf(mdoc, sizeof(mdoc), "Cm %s Ns =", name);
 		check_listed("the help text", has_word(help.text, name), name);
 		check_listed("the manual page", strstr(manual, mdoc), name);
+		keys++;
 	}
+	for (unsigned i = 0; (name = conf_irq_name(i)); i++) {
+		snprintf(mdoc, sizeof(mdoc), ".It Cm %s%s\n", name,
+			 i == NET_IRQ_DELAY || i == NET_IRQ_PENDING ? " : Ns Ar usec" : "");
+		check_listed("the help text", has_word(help.text, name), name);
+		check_listed("the manual page", strstr(manual, mdoc), name);
+	}
+	/* The parser has one bit for each to know it by. */
+	CHECK(keys <= 64);
 	free(manual);
 }
 
@@ -235,6 +274,55 @@ static bool is_option(const char *name, size_t len)
 		if (strlen(known) == len && !memcmp(known, name, len))
 			return true;
 	return false;
+}
+
+static bool is_key(const char *name, size_t len)
+{
+	const char *known;
+
+	for (unsigned i = 0; (known = conf_net_key_name(i)); i++)
+		if (strlen(known) == len && !memcmp(known, name, len))
+			return true;
+	return false;
+}
+
+#define KEY_LETTERS "abcdefghijklmnopqrstuvwxyz_"
+
+/* Every word that looks like a key is one, and every feature that is listed. */
+static void documented_keys_are_true(void)
+{
+	static const char key[] = ".It Cm ", switched[] = "FEATURE=on|off   offer it to the guest (on):";
+	struct outcome help = in_child(print_help, NULL);
+	char *manual = read_manual(), *list = strstr(help.text, switched), name[64];
+	unsigned n = 0;
+
+	for (const char *s = manual; (s = strstr(s, key)); s++) {
+		size_t len = strspn(s + strlen(key), KEY_LETTERS);
+
+		if (strncmp(s + strlen(key) + len, " Ns = ", 6))
+			continue;
+		snprintf(name, sizeof(name), "%.*s", (int)len, s + strlen(key));
+		check_listed("the key table", is_key(name, len), name);
+		n++;
+	}
+	for (const char *s = help.text; (s = strstr(s, "\n      ")); s++) {
+		size_t len = strspn(s + 7, KEY_LETTERS);
+
+		if (s[7 + len] != '=')
+			continue;
+		snprintf(name, sizeof(name), "%.*s", (int)len, s + 7);
+		check_listed("the key table", !len || is_key(name, len), name);
+		n += !!len;
+	}
+	CHECK(list);
+	list += strlen(switched);
+	*strstr(list, "\n  --") = 0;
+	for (const char *s = strtok(list, " ,\n"); s; s = strtok(NULL, " ,\n")) {
+		check_listed("the feature table", net_feature_bits(s), s);
+		n++;
+	}
+	CHECK(n > 50);
+	free(manual);
 }
 
 /* Every word that looks like an option is one. */
@@ -334,6 +422,8 @@ int main(void)
 		{ "every option and key is in the help text and the manual page",
 		  tables_are_documented },
 		{ "every option in the help text and the manual page exists", documents_are_true },
+		{ "every key of --net in the help text and the manual page exists",
+		  documented_keys_are_true },
 		{ "the help text fits 80 columns and lists every exit status", help_fits },
 		{ "the examples in the help text parse", examples_parse },
 		{ "the manual page has no mdoc mistakes", manual_is_clean },

@@ -173,6 +173,10 @@ static inline void check_same(const struct conf *a, const struct conf *b)
 	CHECK_EQ(n->prefix, m->prefix);
 	CHECK_EQ(n->mtu, m->mtu);
 	CHECK_EQ(n->queue_size, m->queue_size);
+	CHECK_EQ(n->queues, m->queues);
+	CHECK_EQ(n->irq, m->irq);
+	CHECK_EQ(n->irq_usecs, m->irq_usecs);
+	CHECK_EQ(n->declined, m->declined);
 	CHECK_EQ(n->io, m->io);
 	CHECK_EQ(n->mmio_strict, m->mmio_strict);
 	CHECK(same_cpus(&n->cpus, &m->cpus));

@@ -23,6 +23,9 @@ static void defaults(void)
 	CHECK_EQ(c.cpus, 1);
 	CHECK_EQ(c.net.mode, NET_NONE);
 	CHECK_EQ(c.net.fd, -1);
+	CHECK_EQ(c.net.queues, 1);
+	CHECK_EQ(c.net.irq, NET_IRQ_DRAIN);
+	CHECK_EQ(c.net.declined, 0);
 	CHECK_EQ(c.pin.n, 0);
 	CHECK_EQ(c.timeout, 0);
 	CHECK(!c.user);
@@ -133,7 +136,8 @@ static void net_keys(void)
 	struct conf c, lkvm;
 
 	parse(&c, "vmlinux -n mode=tap,tap=tap0,mac=02:12:34:56:78:9A,ip=10.1.2.1/28,"
-		  "guest_ip=10.1.2.14,mtu=9000,queue_size=256,io=poll,cpus=1:3-4");
+		  "guest_ip=10.1.2.14,mtu=9000,queue_size=256,queues=4,irq=pending:200,io=poll,"
+		  "cpus=1:3-4,tso=off,csum=on");
 	CHECK_EQ(c.net.mode, NET_TAP);
 	CHECK_STR(c.net.tap, "tap0");
 	CHECK_EQ(c.net.fd, -1);
@@ -143,15 +147,90 @@ static void net_keys(void)
 	CHECK_EQ(c.net.guest_ip, ip("10.1.2.14"));
 	CHECK_EQ(c.net.mtu, 9000);
 	CHECK_EQ(c.net.queue_size, 256);
+	CHECK_EQ(c.net.queues, 4);
+	CHECK_EQ(c.net.irq, NET_IRQ_PENDING);
+	CHECK_EQ(c.net.irq_usecs, 200);
+	CHECK(c.net.declined);
+	CHECK_EQ(c.net.declined, net_feature_bits("tso"));
 	CHECK_EQ(c.net.io, IO_POLL);
 	CHECK_EQ(c.net.cpus.n, 3);
 	CHECK_EQ(c.net.cpus.cpu[0], 1);
 	CHECK_EQ(c.net.cpus.cpu[2], 4);
 
 	parse(&lkvm, "vmlinux -n guest_mac=2:12:34:56:78:9a,queue_size=256,cpus=1,3,4,tapif=tap0,"
-		     "host_ip=10.1.2.1/28,guest_ip=10.1.2.14,mtu=9000,io=poll");
+		     "host_ip=10.1.2.1/28,guest_ip=10.1.2.14,mtu=9000,io=poll,queues=4,tso=off,"
+		     "irq=pending:200");
 	check_same(&c, &lkvm);
 	conf_free(&lkvm);
+	conf_free(&c);
+}
+
+static void irq_policies(void)
+{
+	static const struct {
+		const char *text;
+		enum net_irq_policy irq;
+		u32 usecs;
+	} good[] = {
+		{ "packet", NET_IRQ_PACKET, 0 },	 { "drain", NET_IRQ_DRAIN, 0 },
+		{ "delay:1", NET_IRQ_DELAY, 1 },	 { "delay:1000000", NET_IRQ_DELAY, 1000000 },
+		{ "pending:050", NET_IRQ_PENDING, 50 },	 { "adaptive", NET_IRQ_ADAPTIVE, 0 },
+	};
+	char line[64];
+	struct conf c;
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		snprintf(line, sizeof(line), "vmlinux -n irq=%s", good[i].text);
+		parse(&c, line);
+		CHECK_EQ(c.net.irq, good[i].irq);
+		CHECK_EQ(c.net.irq_usecs, good[i].usecs);
+		conf_free(&c);
+	}
+}
+
+/* Each by itself, and then all of them at once. */
+static void feature_switches(void)
+{
+	char line[64], all[1024] = "vmlinux -n tap";
+	u64 bits, sum = 0;
+	const char *name;
+	struct conf c;
+
+	for (unsigned i = 0; (name = net_feature_switch(i)); i++) {
+		snprintf(line, sizeof(line), "vmlinux -n %s=off", name);
+		parse(&c, line);
+		bits = net_feature_bits(name);
+		CHECK(bits && !(bits & sum));
+		CHECK_EQ(c.net.declined, bits);
+		conf_free(&c);
+		snprintf(line, sizeof(line), "vmlinux -n %s=on", name);
+		parse(&c, line);
+		CHECK_EQ(c.net.declined, 0);
+		conf_free(&c);
+		snprintf(all + strlen(all), sizeof(all) - strlen(all), ",%s=off", name);
+		sum |= bits;
+	}
+	parse(&c, all);
+	CHECK_EQ(c.net.declined, sum);
+	conf_free(&c);
+}
+
+static void queue_pairs(void)
+{
+	static const char *const lines[] = { "queues=16", "queues=16,mq=off", "queues=16,mq=on" };
+	char line[64];
+	struct conf c;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		snprintf(line, sizeof(line), "vmlinux -n %s", lines[i]);
+		parse(&c, line);
+		CHECK_EQ(c.net.queues, 16);
+		conf_free(&c);
+	}
+	/* One descriptor is enough for one pair. */
+	parse(&c, "vmlinux -n mq=on,queues=1,fd=3");
+	CHECK_EQ(c.net.queues, 1);
+	CHECK_EQ(c.net.fd, 3);
 	conf_free(&c);
 }
 
@@ -160,6 +239,7 @@ static void tap_is_implied(void)
 	static const char *const lines[] = {
 		"tap", "mode=tap", "tap=t", "fd=3", "ip=10.0.0.1", "mtu=1500", "cpus=0", "io=uring",
 		"mac=02:00:00:00:00:01", "guest_ip=10.0.0.2", "tap,queue_size=32",
+		"queues=1", "irq=drain", "status=on",
 	};
 	char line[128];
 	struct conf c;
@@ -174,6 +254,10 @@ static void tap_is_implied(void)
 	parse(&c, "vmlinux -n tap");
 	CHECK_STR(c.net.tap, "");
 	CHECK_EQ(c.net.queue_size, 1024);
+	CHECK_EQ(c.net.queues, 1);
+	CHECK_EQ(c.net.irq, NET_IRQ_DRAIN);
+	CHECK_EQ(c.net.irq_usecs, 0);
+	CHECK_EQ(c.net.declined, 0);
 	CHECK_EQ(c.net.io, IO_URING);
 	CHECK_EQ(c.net.mtu, 0);
 	CHECK_EQ(c.net.prefix, 0);
@@ -311,6 +395,10 @@ int main(void)
 		{ "a size has a suffix or counts MiB", sizes },
 		{ "run, version and help are verbs, and --help works anywhere", verbs },
 		{ "every key of --net arrives, and so do kvmtool's spellings", net_keys },
+		{ "an interrupt policy is a word, and a time where it has one", irq_policies },
+		{ "every feature of the device can be switched off, and only it goes",
+		  feature_switches },
+		{ "there are up to 16 pairs of queues, with mq on or off", queue_pairs },
 		{ "any key of --net implies a tap", tap_is_implied },
 		{ "a MAC address not given is random, local and unicast", random_macs },
 		{ "processor lists have ranges, commas and colons", cpu_lists },

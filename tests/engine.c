@@ -118,7 +118,7 @@ static void a_write_is_one_datagram(enum kind kind)
 		at += part[i].iov_len;
 	}
 	e->ops->write(e, 63, part, 1024);
-	e->ops->enter(e, false);
+	e->ops->enter(e, ENGINE_NO_WAIT);
 	ev = next_event();
 	CHECK_EQ(ev.type, ENGINE_WRITTEN);
 	CHECK_EQ(ev.slot, 63);
@@ -140,7 +140,7 @@ static void writes_keep_their_order(enum kind kind)
 			one[i] = (struct iovec){ &number[i], 4 };
 			e->ops->write(e, i, &one[i], 1);
 		}
-		e->ops->enter(e, false);
+		e->ops->enter(e, ENGINE_NO_WAIT);
 		for (unsigned i = 0; i < ENGINE_WRITES; i++) {
 			struct engine_event ev = next_event();
 
@@ -165,7 +165,7 @@ static void a_failed_write_is_only_that(enum kind kind)
 	e->ops->write(e, 0, &small, 1);
 	e->ops->write(e, 1, &big, 1);
 	e->ops->write(e, 2, &small, 1);
-	e->ops->enter(e, false);
+	e->ops->enter(e, ENGINE_NO_WAIT);
 	/* What failed may be reported behind what did not. */
 	for (unsigned i = 0; i < 3; i++) {
 		struct engine_event ev = next_event();
@@ -178,7 +178,7 @@ static void a_failed_write_is_only_that(enum kind kind)
 	close(wire);
 	wire = -1;
 	e->ops->write(e, 2, &small, 1);
-	e->ops->enter(e, false);
+	e->ops->enter(e, ENGINE_NO_WAIT);
 	CHECK_EQ(next_event().result, -EPIPE);
 }
 
@@ -204,7 +204,7 @@ static void a_full_wire(enum kind kind)
 	n = fill_wire();
 	CHECK(n > 2);
 	e->ops->write(e, 5, &one, 1);
-	e->ops->enter(e, false);
+	e->ops->enter(e, ENGINE_NO_WAIT);
 	if (kind != URING_WAITING) {
 		ev = next_event(); /* dropped, as a wire does */
 		CHECK_EQ(ev.result, -EAGAIN);
@@ -213,7 +213,7 @@ static void a_full_wire(enum kind kind)
 	no_event();
 	while (n--)
 		CHECK_EQ(recv(wire, frame, sizeof(frame), 0), sizeof(frame));
-	e->ops->enter(e, true);
+	e->ops->enter(e, ENGINE_FOREVER);
 	ev = next_event();
 	CHECK_EQ(ev.type, ENGINE_WRITTEN);
 	CHECK_EQ(ev.slot, 5);
@@ -221,13 +221,13 @@ static void a_full_wire(enum kind kind)
 	/* And when it stays full, cancelling gets it back. */
 	fill_wire();
 	e->ops->write(e, 6, &one, 1);
-	e->ops->enter(e, false);
+	e->ops->enter(e, ENGINE_NO_WAIT);
 	no_event();
 	e->ops->cancel(e, false);
-	e->ops->enter(e, false);
+	e->ops->enter(e, ENGINE_NO_WAIT);
 	no_event();
 	e->ops->cancel(e, true);
-	e->ops->enter(e, true);
+	e->ops->enter(e, ENGINE_FOREVER);
 	ev = next_event();
 	CHECK_EQ(ev.type, ENGINE_WRITTEN);
 	CHECK_EQ(ev.slot, 6);
@@ -242,12 +242,12 @@ static void a_hasty_read_does_not_wait(enum kind kind)
 	if (!e->nowait)
 		return;
 	e->ops->read(e, 3, &iov[3], 1, false);
-	e->ops->enter(e, false);
+	e->ops->enter(e, ENGINE_NO_WAIT);
 	CHECK_EQ(next_event().result, -EAGAIN);
 	no_event();
 	send_number(7);
 	e->ops->read(e, 4, &iov[4], 1, false);
-	e->ops->enter(e, false);
+	e->ops->enter(e, ENGINE_NO_WAIT);
 	CHECK_EQ(next_event().result, 20);
 	CHECK_EQ(number_in(4), 7);
 }
@@ -259,10 +259,10 @@ static void a_patient_read_waits(enum kind kind)
 	open_engine(kind, SOCK_SEQPACKET);
 	for (u32 i = 0; i < 100; i++) {
 		e->ops->read(e, 9, &iov[9], 1, true);
-		e->ops->enter(e, false);
+		e->ops->enter(e, ENGINE_NO_WAIT);
 		no_event();
 		send_number(i);
-		e->ops->enter(e, true);
+		e->ops->enter(e, ENGINE_FOREVER);
 		ev = next_event();
 		CHECK_EQ(ev.type, ENGINE_READ);
 		CHECK_EQ(ev.slot, 9);
@@ -288,13 +288,13 @@ static void a_read_scatters(enum kind kind)
 	for (unsigned wait = 0; wait < 2; wait++) {
 		if (wait) {
 			e->ops->read(e, 0, part, ENGINE_READ_IOV, true);
-			e->ops->enter(e, false);
+			e->ops->enter(e, ENGINE_NO_WAIT);
 			memset(part, 0, 16); /* not looked at any more */
 		}
 		CHECK_EQ(send(wire, data, sizeof(data), 0), sizeof(data));
 		if (!wait)
 			e->ops->read(e, 0, part, ENGINE_READ_IOV, !e->nowait);
-		e->ops->enter(e, wait);
+		e->ops->enter(e, wait ? ENGINE_FOREVER : ENGINE_NO_WAIT);
 		CHECK_EQ(next_event().result, sizeof(data));
 		CHECK(!memcmp(got, data, at));
 		CHECK(!memcmp(spill, data + at, sizeof(data) - at));
@@ -321,7 +321,7 @@ static void frames_come_in_order(enum kind kind)
 			e->ops->read(e, in_flight, &iov[in_flight], 1, !e->nowait);
 		e->ops->read(e, in_flight, &iov[in_flight], 1, true);
 		in_flight++;
-		e->ops->enter(e, false);
+		e->ops->enter(e, ENGINE_NO_WAIT);
 		while (burst-- && sent - got < 100)
 			send_number(sent++);
 		if (sent == got)
@@ -340,9 +340,9 @@ static void frames_come_in_order(enum kind kind)
 			}
 			if (in_flight && sent == got) {
 				e->ops->cancel(e, false);
-				e->ops->enter(e, false);
+				e->ops->enter(e, ENGINE_NO_WAIT);
 			} else if (in_flight) {
-				e->ops->enter(e, true);
+				e->ops->enter(e, ENGINE_FOREVER);
 			}
 		}
 	}
@@ -352,11 +352,11 @@ static void the_peer_is_gone(enum kind kind)
 {
 	open_engine(kind, SOCK_SEQPACKET);
 	e->ops->read(e, 0, &iov[0], 1, true);
-	e->ops->enter(e, false);
+	e->ops->enter(e, ENGINE_NO_WAIT);
 	no_event();
 	close(wire);
 	wire = -1;
-	e->ops->enter(e, true);
+	e->ops->enter(e, ENGINE_FOREVER);
 	CHECK(next_event().result <= 0);
 	no_event();
 }
@@ -370,13 +370,13 @@ static void cancelled_reads_complete(enum kind kind)
 	open_engine(kind, SOCK_SEQPACKET);
 	for (unsigned i = 0; i < ENGINE_READS; i++)
 		e->ops->read(e, i, &iov[i], 1, true);
-	e->ops->enter(e, false);
+	e->ops->enter(e, ENGINE_NO_WAIT);
 	no_event();
 	e->ops->cancel(e, true);
 	for (unsigned n = 0; n < ENGINE_READS;) {
 		struct engine_event ev;
 
-		e->ops->enter(e, true);
+		e->ops->enter(e, ENGINE_FOREVER);
 		for (; e->ops->next(e, &ev); n++) {
 			CHECK_EQ(ev.type, ENGINE_READ);
 			CHECK(ev.result == -ECANCELED || ev.result == -EINTR);
@@ -391,7 +391,7 @@ static void cancelled_reads_complete(enum kind kind)
 	for (unsigned i = 0; i < ENGINE_READS; i++)
 		CHECK_EQ(number_in(i), 0);
 	e->ops->read(e, 2, &iov[2], 1, true);
-	e->ops->enter(e, true);
+	e->ops->enter(e, ENGINE_FOREVER);
 	CHECK_EQ(next_event().result, 20);
 	CHECK_EQ(number_in(2), 1);
 }
@@ -409,7 +409,7 @@ static void cancelling_loses_no_frame(enum kind kind)
 		for (unsigned i = 0; i < 3; i++, reads++)
 			e->ops->read(e, i, &iov[i], 1, true);
 		if (n & 1)
-			e->ops->enter(e, false);
+			e->ops->enter(e, ENGINE_NO_WAIT);
 		if (n & 2)
 			e->ops->cancel(e, false), cancelled = true;
 		send_number(n);
@@ -418,7 +418,7 @@ static void cancelling_loses_no_frame(enum kind kind)
 
 			if (!cancelled && !(n & 2))
 				e->ops->cancel(e, false), cancelled = true;
-			e->ops->enter(e, true);
+			e->ops->enter(e, ENGINE_FOREVER);
 			while (e->ops->next(e, &ev)) {
 				reads--;
 				if (ev.result == 20)
@@ -439,7 +439,7 @@ static void nothing_to_cancel(enum kind kind)
 {
 	open_engine(kind, SOCK_SEQPACKET);
 	e->ops->cancel(e, true);
-	e->ops->enter(e, false);
+	e->ops->enter(e, ENGINE_NO_WAIT);
 	no_event();
 }
 
@@ -454,7 +454,7 @@ static void kicks_wake(enum kind kind)
 		struct engine_event ev;
 		unsigned n = 0;
 
-		e->ops->enter(e, true);
+		e->ops->enter(e, ENGINE_FOREVER);
 		for (; e->ops->next(e, &ev); n++)
 			CHECK_EQ(ev.type, ENGINE_KICK);
 		CHECK(n == 1 || !i);
@@ -462,7 +462,7 @@ static void kicks_wake(enum kind kind)
 			signal_fd(fd.kick);
 		signal_fd(fd.kick);
 		if (i % 3 == 0) {
-			e->ops->enter(e, true);
+			e->ops->enter(e, ENGINE_FOREVER);
 			while (e->ops->next(e, &ev))
 				CHECK_EQ(ev.type, ENGINE_KICK);
 			signal_fd(fd.kick);
@@ -483,7 +483,7 @@ static void control_wakes(enum kind kind)
 			signal_fd(fd.kick);
 		signal_fd(fd.control);
 		while (!seen) {
-			e->ops->enter(e, true);
+			e->ops->enter(e, ENGINE_FOREVER);
 			while (e->ops->next(e, &ev))
 				seen |= ev.type == ENGINE_CONTROL;
 		}
@@ -497,15 +497,15 @@ static void wakes_while_reads_wait(enum kind kind)
 
 	open_engine(kind, SOCK_SEQPACKET);
 	e->ops->read(e, 0, &iov[0], 1, true);
-	e->ops->enter(e, false);
+	e->ops->enter(e, ENGINE_NO_WAIT);
 	no_event();
 	signal_fd(fd.kick);
-	e->ops->enter(e, true);
+	e->ops->enter(e, ENGINE_FOREVER);
 	CHECK_EQ(next_event().type, ENGINE_KICK);
 	while (e->ops->next(e, &ev))
 		CHECK_EQ(ev.type, ENGINE_KICK);
 	send_number(4);
-	e->ops->enter(e, true);
+	e->ops->enter(e, ENGINE_FOREVER);
 	CHECK_EQ(next_event().type, ENGINE_READ);
 	CHECK_EQ(number_in(0), 4);
 }
@@ -531,7 +531,7 @@ static void nothing_is_left(enum kind kind)
 	for (unsigned i = 0; i < 20; i++) {
 		open_engine(kind, SOCK_SEQPACKET);
 		e->ops->read(e, 0, &iov[0], 1, true);
-		e->ops->enter(e, false);
+		e->ops->enter(e, ENGINE_NO_WAIT);
 		close_engine();
 	}
 	CHECK_EQ(open_files(), before);

@@ -17,6 +17,7 @@
 #define LIVE (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | \
 	      VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK)
 #define NEEDS_RESET VIRTIO_CONFIG_S_NEEDS_RESET
+#define QUEUE_RESET 0x0c0
 #define USED VIRTIO_MMIO_INT_VRING
 #define CONFIG VIRTIO_MMIO_INT_CONFIG
 
@@ -63,7 +64,7 @@ static void open_device(bool strict)
 		virtio_fini(&dev);
 		guest_close(&g);
 		close(dev.irq_fd);
-		close(dev.kick_fd);
+		close(dev.kick_fd[0]);
 	}
 	is_open = true;
 	guest_open(&g, 1 * MiB, 1 * MiB);
@@ -79,7 +80,7 @@ static void open_device(bool strict)
 	dev.queue[1].max = 16;
 	dev.strict = strict;
 	dev.irq_fd = eventfd(0, EFD_NONBLOCK);
-	dev.kick_fd = eventfd(0, EFD_NONBLOCK);
+	dev.kick_fd[0] = dev.kick_fd[1] = eventfd(0, EFD_NONBLOCK);
 	CHECK_EQ(virtio_init(&dev), 0);
 	serving = false;
 	fresh_starts = restarts = stops = 0;
@@ -377,6 +378,113 @@ static void sticky_status_stays(void)
 	CHECK_EQ(interrupt_status(), 0);
 }
 
+/* 2.6.1, 4.2.2.2: a queue is reset, with all that it had, if that was negotiated. */
+static void a_queue_is_reset_alone(void)
+{
+	const u32 no[] = { 0, 2, 3, ~0u };
+
+	open_device(false);
+	bring_up();
+	/* Not without the feature. */
+	reg_write(&dev, VIRTIO_MMIO_QUEUE_SEL, 0);
+	reg_write(&dev, QUEUE_RESET, 1);
+	CHECK_EQ(reg_read(&dev, VIRTIO_MMIO_QUEUE_READY), 1);
+	CHECK_EQ(stops, 0);
+	open_device(false);
+	dev.offered |= VIRTIO_BIT(40);
+	CHECK(driver_negotiate(&dev, dev.offered));
+	CHECK(driver_enable_queue(&dev, 0, &ring[0].where));
+	CHECK(driver_enable_queue(&dev, 1, &ring[1].where));
+	driver_ok(&dev);
+	/* Nor by another value than 1. */
+	for (unsigned i = 0; i < ARRAY_SIZE(no); i++)
+		reg_write(&dev, QUEUE_RESET, no[i]);
+	CHECK_EQ(stops, 0);
+	reg_write(&dev, VIRTIO_MMIO_QUEUE_SEL, 0);
+	reg_write(&dev, QUEUE_RESET, 1);
+	CHECK_EQ(reg_read(&dev, QUEUE_RESET), 0);
+	CHECK_EQ(reg_read(&dev, VIRTIO_MMIO_QUEUE_READY), 0);
+	CHECK(!queue_was_ready[0] && queue_was_ready[1]);
+	CHECK_EQ(stops, 1);
+	CHECK_EQ(restarts, 1);
+	CHECK_EQ(status(), LIVE);
+	/* Once more changes nothing; nor does one that does not exist. */
+	reg_write(&dev, QUEUE_RESET, 1);
+	stderr_capture();
+	reg_write(&dev, VIRTIO_MMIO_QUEUE_SEL, 2);
+	reg_write(&dev, QUEUE_RESET, 1);
+	stderr_release(said, sizeof(said));
+	CHECK_EQ(stops, 1);
+	/* It comes back with what the driver says now. */
+	ring[0].where.size = 16;
+	CHECK(driver_enable_queue(&dev, 0, &ring[0].where));
+	CHECK_EQ(dev.vq[0].size, 16);
+	CHECK_EQ(dev.vq[0].last_avail, 0);
+	CHECK(queue_was_ready[0] && queue_was_ready[1]);
+	CHECK_EQ(restarts, 2);
+	CHECK_EQ(fresh_starts, 1);
+	/* What it was before is forgotten: enabled without a word, it has no size. */
+	reg_write(&dev, QUEUE_RESET, 1);
+	stderr_capture();
+	reg_write(&dev, VIRTIO_MMIO_QUEUE_READY, 1);
+	stderr_release(said, sizeof(said));
+	CHECK_EQ(reg_read(&dev, VIRTIO_MMIO_QUEUE_READY), 0);
+	CHECK(status() & NEEDS_RESET);
+}
+
+/* 4.2.2.1: a change of configuration has a new generation, and is told to a driver. */
+static void configuration_changes(void)
+{
+	u32 before;
+
+	open_device(false);
+	before = reg_read(&dev, VIRTIO_MMIO_CONFIG_GENERATION);
+	virtio_config_changed(&dev);
+	CHECK(reg_read(&dev, VIRTIO_MMIO_CONFIG_GENERATION) != before);
+	CHECK_EQ(interrupts(), 0);
+	CHECK_EQ(interrupt_status(), 0);
+	bring_up();
+	before = reg_read(&dev, VIRTIO_MMIO_CONFIG_GENERATION);
+	virtio_config_changed(&dev);
+	CHECK(reg_read(&dev, VIRTIO_MMIO_CONFIG_GENERATION) != before);
+	CHECK_EQ(interrupts(), 1);
+	CHECK_EQ(interrupt_status(), USED | CONFIG);
+	reg_write(&dev, VIRTIO_MMIO_INTERRUPT_ACK, USED | CONFIG);
+	CHECK_EQ(interrupt_status(), USED);
+}
+
+static unsigned resets;
+static bool serving_at_reset;
+
+static void count_reset(struct virtio_dev *d)
+{
+	(void)d;
+	resets++;
+	serving_at_reset |= serving;
+}
+
+/* The next driver reads the configuration before the device starts for it. */
+static void resets_are_told(void)
+{
+	static const struct virtio_ops with_reset = {
+		.check_features = check_features, .start = start, .stop = stop, .reset = count_reset,
+	};
+
+	open_device(false);
+	dev.ops = &with_reset;
+	resets = 0;
+	bring_up(); /* begins with one */
+	CHECK_EQ(resets, 1);
+	virtio_quiesce(&dev);
+	CHECK_EQ(resets, 1);
+	reg_write(&dev, VIRTIO_MMIO_STATUS, 0);
+	CHECK_EQ(resets, 2);
+	bring_up();
+	reg_write(&dev, VIRTIO_MMIO_STATUS, 0);
+	CHECK_EQ(resets, 4);
+	CHECK(!serving_at_reset);
+}
+
 static void quiesce_stops_once(void)
 {
 	open_device(false);
@@ -429,6 +537,9 @@ int main(void)
 		{ "a driver cannot set NEEDS_RESET", a_driver_cannot_set_needs_reset },
 		{ "in strict mode InterruptStatus shows what was not acknowledged (4.2.2.1)", strict_status_counts_events },
 		{ "otherwise its used-buffer bit stays set from DRIVER_OK to reset", sticky_status_stays },
+		{ "QueueReset takes one queue and all that was set of it (2.6.1)", a_queue_is_reset_alone },
+		{ "a change of configuration is a new generation, and told (4.2.2.1)", configuration_changes },
+		{ "each reset is told to the device, after it has stopped", resets_are_told },
 		{ "quiescing stops a running device, once", quiesce_stops_once },
 		{ "a guest that repeats its mistakes does not flood the log", the_guest_does_not_flood_the_log },
 	};

@@ -374,7 +374,7 @@ static u64 thread_ms(void)
 	struct timespec t = { 0 };
 	clockid_t id;
 
-	if (!pthread_getcpuclockid(b.net->worker.thread, &id))
+	if (!pthread_getcpuclockid(b.net->worker[0]->thread, &id))
 		clock_gettime(id, &t);
 	return (u64)t.tv_sec * 1000 + (u64)t.tv_nsec / 1000000;
 }

@@ -73,7 +73,7 @@ static bool is_painted(void)
 /* Nobody writes to memory, or signals, from here on. */
 static bool is_quiet(int ms)
 {
-	const struct net_worker *w = &b.net->worker;
+	const struct net_worker *w = b.net->worker[0];
 
 	/* What is still to be cancelled might do so only now and then: look. */
 	if (w->rx.in_flight || w->tx.in_flight)
@@ -289,7 +289,7 @@ static void greedy_write(struct engine *e, unsigned slot, const struct iovec *io
 
 static void be_greedy(void)
 {
-	struct engine *e = b.net->worker.engine;
+	struct engine *e = b.net->worker[0]->engine;
 
 	real_ops = e->ops;
 	greedy_ops = *real_ops;
@@ -375,7 +375,7 @@ static void nothing_is_left_over(enum kind kind)
 	/* One that never ran. */
 	nothing = open("/dev/null", O_RDWR);
 	for (unsigned i = 0; i < 20; i++) {
-		struct net_params p = { .queue_size = 16, .poll_engine = kind == POLL, .tap_fd = nothing };
+		struct net_params p = { .queue_size = 16, .poll_engine = kind == POLL, .pairs = 1, .tap_fd = &nothing };
 		struct mem m = { .n = 0 };
 		struct net *net = net_new(&p, &m, err, sizeof(err));
 

@@ -93,7 +93,7 @@ everything() {
 
 	is "$io: the driver takes all that is offered and lacks nothing" \
 		"$(guest "$name" 'cat /sys/bus/virtio/devices/virtio0/features')" \
-		1101010111011101100000000000110010000000000000000000000000000000
+		1111010111011101111101010000110010000000000000000000010000000001
 	is "$io: the interface does checksums, segmentation both ways and scattering" \
 		"$(guest "$name" 'ethtool -k eth0' | grep -E '^(rx-checksumming|tx-checksumming|scatter-gather|tcp-segmentation-offload|rx-gro-hw):|tx-tcp6?-(ecn-)?segmentation:' |
 			sed 's/^[[:space:]]*//; s/ \[fixed\]//' | tr '\n' ' ')" \

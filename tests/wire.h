@@ -33,6 +33,13 @@ enum kind { URING, URING_WAITING, POLL };
 		  F(GUEST_TSO4) | F(GUEST_TSO6) | F(GUEST_ECN))
 /* What Linux takes of a device such as this. */
 #define USUAL (V1 | EVENT | INDIRECT | F(MAC) | F(STATUS) | F(MTU) | F(MRG_RXBUF) | OFFLOADS)
+#define CONTROL (F(CTRL_VQ) | F(CTRL_RX) | F(CTRL_RX_EXTRA) | F(CTRL_VLAN) | F(CTRL_MAC_ADDR) | \
+		 F(CTRL_GUEST_OFFLOADS) | F(GUEST_ANNOUNCE) | NET_F_NOTF_COAL | NET_F_VQ_NOTF_COAL)
+#define RING_RESET VIRTIO_BIT(40)
+#define SPEED_DUPLEX VIRTIO_BIT(63)
+#define USO (NET_F_HOST_USO | NET_F_GUEST_USO)
+/* All that is offered by a device with one pair, on a tap without UDP segmentation. */
+#define OFFERED (USUAL | CONTROL | RING_RESET | SPEED_DUPLEX)
 
 #define HEADER 12u
 #define LARGEST 65550u /* bytes of the largest frame without its header */
@@ -48,7 +55,19 @@ struct bench_setup {
 	u32 tx_len;	/* bytes of the largest frame sent; 0: 1514 */
 	bool strict;
 	bool datagram; /* SOCK_DGRAM instead of SOCK_SEQPACKET */
+	unsigned pairs; /* 0: 1 */
+	bool uso;	/* a tap that takes UDP segmentation */
+	u64 declined;
+	enum net_irq_policy irq;
+	u32 irq_usecs;
 	void (*before_start)(void);
+};
+
+/* The driver's half of a queue pair, and the wire that belongs to it. */
+struct side {
+	struct ring rx, tx;
+	u64 rx_base, tx_base; /* gpa of the buffers: one per head */
+	int wire, tap;
 };
 
 static struct bench {
@@ -56,20 +75,49 @@ static struct bench {
 	struct guest g;
 	struct net *net;
 	struct virtio_dev *dev;
+	/* The pair at hand, see bench_pair(): as in struct side. */
+	unsigned pair;
 	int wire, tap;
 	struct ring rx, tx;
-	u64 rx_base, tx_base; /* gpa of the buffers: one per head */
+	u64 rx_base, tx_base;
+	struct side side[NET_MAX_PAIRS]; /* the others */
 	u32 rx_stride, tx_stride;
+	struct ring control;
+	u64 command; /* gpa of COMMAND_ROOM bytes for what is sent there */
 } b;
+
+#define CONTROL_SIZE 64
+#define COMMAND_ROOM 32768u
+
+/* From here on b.rx, b.tx and b.wire are those of that pair. */
+static inline void bench_pair(unsigned i)
+{
+	struct side *s = &b.side[b.pair];
+
+	if (i == b.pair)
+		return;
+	*s = (struct side){ b.rx, b.tx, b.rx_base, b.tx_base, b.wire, b.tap };
+	s = &b.side[i];
+	b.rx = s->rx;
+	b.tx = s->tx;
+	b.rx_base = s->rx_base;
+	b.tx_base = s->tx_base;
+	b.wire = s->wire;
+	b.tap = s->tap;
+	b.pair = i;
+}
 
 static inline void bench_close(void)
 {
 	if (b.net)
 		net_free(b.net);
-	if (b.wire > 0)
-		close(b.wire);
-	if (b.tap > 0)
-		close(b.tap);
+	for (unsigned i = 0; i < NET_MAX_PAIRS; i++) {
+		bench_pair(i);
+		if (b.wire > 0)
+			close(b.wire);
+		if (b.tap > 0)
+			close(b.tap);
+	}
 	if (b.g.mem.n)
 		guest_close(&b.g);
 	memset(&b, 0, sizeof(b));
@@ -84,14 +132,22 @@ static inline void bench_open(struct bench_setup setup)
 		.queue_size = setup.queue_size ? setup.queue_size : 256,
 		.poll_engine = setup.kind == POLL,
 		.strict = setup.strict,
+		.pairs = setup.pairs ? setup.pairs : 1,
+		.declined = setup.declined,
+		.irq = setup.irq,
+		.irq_usecs = setup.irq_usecs,
+		.tap_uso = setup.uso,
 		.tap_name = "tap9",
 	};
 	int s[2], size = 212992; /* what every host allows */
+	int taps[NET_MAX_PAIRS];
+	u64 per_queue = (u64)p.queue_size * (16 * RING_TABLE + 32);
 	char err[200];
 
 	bench_close();
 	setup.features = setup.features ? setup.features : USUAL;
 	setup.queue_size = p.queue_size;
+	setup.pairs = p.pairs;
 	setup.rx_len = setup.rx_len ? setup.rx_len : 1526;
 	setup.rx_parts = setup.rx_parts ? setup.rx_parts : 1;
 	setup.tx_len = setup.tx_len ? setup.tx_len : 1514;
@@ -99,20 +155,28 @@ static inline void bench_open(struct bench_setup setup)
 	b.tx_stride = ALIGN_UP(setup.tx_len + HEADER + GAP, 64);
 	b.rx_stride = ALIGN_UP(setup.rx_len + GAP, 64);
 
-	CHECK_EQ(socketpair(AF_UNIX, (setup.datagram ? SOCK_DGRAM : SOCK_SEQPACKET) | SOCK_NONBLOCK |
-			    SOCK_CLOEXEC, 0, s), 0);
-	for (unsigned i = 0; i < 2; i++)
-		setsockopt(s[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	b.tap = p.tap_fd = s[0];
-	b.wire = s[1];
-
 	/* Rings and what is sent in low memory, what is received in high. */
-	guest_open(&b.g, ALIGN_UP((u64)p.queue_size * (2 * 16 * RING_TABLE + 64 + b.tx_stride) + 4096, 4096),
-		   ALIGN_UP((u64)p.queue_size * b.rx_stride, 4096));
-	ring_init(&b.rx, &b.g, p.queue_size, setup.features & EVENT, setup.features & INDIRECT);
-	ring_init(&b.tx, &b.g, p.queue_size, setup.features & EVENT, setup.features & INDIRECT);
-	b.tx_base = guest_alloc(&b.g, 0, (u64)p.queue_size * b.tx_stride, 64);
-	b.rx_base = guest_alloc(&b.g, 1, (u64)p.queue_size * b.rx_stride, 64);
+	guest_open(&b.g, ALIGN_UP(p.pairs * (2 * per_queue + (u64)p.queue_size * b.tx_stride + 4096) +
+				  (u64)CONTROL_SIZE * (16 * RING_TABLE + 32) + COMMAND_ROOM + 8192, 4096),
+		   ALIGN_UP((u64)p.pairs * p.queue_size * b.rx_stride, 4096));
+	for (unsigned i = 0; i < p.pairs; i++) {
+		bench_pair(i);
+		CHECK_EQ(socketpair(AF_UNIX, (setup.datagram ? SOCK_DGRAM : SOCK_SEQPACKET) |
+				    SOCK_NONBLOCK | SOCK_CLOEXEC, 0, s), 0);
+		for (unsigned k = 0; k < 2; k++)
+			setsockopt(s[k], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+		b.tap = taps[i] = s[0];
+		b.wire = s[1];
+		ring_init(&b.rx, &b.g, p.queue_size, setup.features & EVENT, setup.features & INDIRECT);
+		ring_init(&b.tx, &b.g, p.queue_size, setup.features & EVENT, setup.features & INDIRECT);
+		b.tx_base = guest_alloc(&b.g, 0, (u64)p.queue_size * b.tx_stride, 64);
+		b.rx_base = guest_alloc(&b.g, 1, (u64)p.queue_size * b.rx_stride, 64);
+	}
+	bench_pair(0);
+	ring_init(&b.control, &b.g, MIN(CONTROL_SIZE, p.queue_size), setup.features & EVENT,
+		  setup.features & INDIRECT);
+	b.command = guest_alloc(&b.g, 0, COMMAND_ROOM, 64);
+	p.tap_fd = taps;
 
 	b.net = net_new(&p, &b.g.mem, err, sizeof(err));
 	CHECK(b.net);
@@ -120,22 +184,40 @@ static inline void bench_open(struct bench_setup setup)
 	b.setup.features &= b.dev->offered; /* a small ring is offered less */
 	if (setup.kind != POLL && strcmp(net_engine_name(b.net), "io_uring"))
 		SKIP("io_uring is switched off here");
-	if (setup.kind == URING_WAITING)
-		b.net->worker.engine->nowait = false;
+	for (unsigned i = 0; setup.kind == URING_WAITING && i < p.pairs; i++)
+		b.net->worker[i]->engine->nowait = false;
 	if (setup.before_start)
 		setup.before_start();
 	CHECK_EQ(net_start(b.net), 0);
 }
 
-/* A driver from reset to DRIVER_OK, with empty rings. */
+/* Pairs that this driver knows of, and where its control queue is (5.1.2). */
+static inline unsigned bench_pairs(void)
+{
+	return b.setup.features & F(MQ) ? b.setup.pairs : 1;
+}
+
+/* A driver from FEATURES_OK to DRIVER_OK, with empty rings, at pair 0. */
+static inline void bench_queues(void)
+{
+	for (unsigned i = bench_pairs(); i--;) {
+		bench_pair(i);
+		ring_restart(&b.rx);
+		ring_restart(&b.tx);
+		CHECK(driver_enable_queue(b.dev, net_rxq(i), &b.rx.where));
+		CHECK(driver_enable_queue(b.dev, net_txq(i), &b.tx.where));
+	}
+	ring_restart(&b.control);
+	if (b.setup.features & F(CTRL_VQ))
+		CHECK(driver_enable_queue(b.dev, 2 * bench_pairs(), &b.control.where));
+	driver_ok(b.dev);
+}
+
+/* The same from reset on. */
 static inline void bench_up(void)
 {
 	CHECK(driver_negotiate(b.dev, b.setup.features));
-	ring_restart(&b.rx);
-	ring_restart(&b.tx);
-	CHECK(driver_enable_queue(b.dev, NET_RXQ, &b.rx.where));
-	CHECK(driver_enable_queue(b.dev, NET_TXQ, &b.tx.where));
-	driver_ok(b.dev);
+	bench_queues();
 }
 
 static inline void bench_start(struct bench_setup setup)
@@ -183,7 +265,7 @@ static inline bool wait_interrupt(int ms)
 static inline void kick_if_asked(struct ring *r)
 {
 	if (ring_must_kick(r))
-		driver_kick(b.dev, r == &b.tx);
+		driver_kick(b.dev, r == &b.control ? 2 * bench_pairs() : 2 * b.pair + (r == &b.tx));
 }
 
 /*
@@ -229,8 +311,8 @@ static inline bool wait_count(const u64 *counter, u64 at_least)
 	return true;
 }
 
-/* The worker's own counter, to wait for. */
-#define COUNTER(name) (&b.net->worker.count.name)
+/* A counter of the pair's own worker, to wait for. */
+#define COUNTER(name) (&b.net->worker[b.pair]->count.name)
 
 /* --- host to guest ----------------------------------------------------------- */
 

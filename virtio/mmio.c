@@ -26,6 +26,10 @@
 
 #define SHM_LEN_LOW 0x0b0
 #define SHM_BASE_HIGH 0x0bc
+#ifndef VIRTIO_F_RING_RESET
+#define VIRTIO_F_RING_RESET 40
+#endif
+#define QUEUE_RESET 0x0c0
 
 u32 *virtio_reg(struct virtio_dev *dev, unsigned reg)
 {
@@ -59,7 +63,11 @@ void virtio_fini(struct virtio_dev *dev)
 
 void virtio_config_set(struct virtio_dev *dev, unsigned offset, const void *data, unsigned len)
 {
-	memcpy((u8 *)virtio_reg(dev, VIRTIO_MMIO_CONFIG) + offset, data, len);
+	u8 *to = (u8 *)virtio_reg(dev, VIRTIO_MMIO_CONFIG) + offset;
+
+	/* Not memcpy(): a vCPU may be reading it. */
+	for (unsigned i = 0; i < len; i++)
+		STORE_ONCE(&to[i], ((const u8 *)data)[i]);
 }
 
 static void raise_irq(struct virtio_dev *dev)
@@ -92,6 +100,18 @@ void virtio_needs_reset(struct virtio_dev *dev, const char *what, const char *ru
 	raise_irq(dev);
 }
 
+void virtio_config_changed(struct virtio_dev *dev)
+{
+	pthread_mutex_lock(&dev->lock);
+	__atomic_fetch_add(virtio_reg(dev, VIRTIO_MMIO_CONFIG_GENERATION), 1, __ATOMIC_SEQ_CST);
+	if (status_of(dev) & VIRTIO_CONFIG_S_DRIVER_OK) {
+		__atomic_fetch_or(virtio_reg(dev, VIRTIO_MMIO_INTERRUPT_STATUS),
+				  VIRTIO_MMIO_INT_CONFIG, __ATOMIC_SEQ_CST);
+		raise_irq(dev);
+	}
+	pthread_mutex_unlock(&dev->lock);
+}
+
 static void complain(struct virtio_dev *dev, const char *what)
 {
 	if (!dev->warned)
@@ -118,6 +138,8 @@ static void reset(struct virtio_dev *dev)
 		dev->queue[i] = (struct virtio_queue){ .max = dev->queue[i].max };
 		memset(&dev->vq[i], 0, sizeof(dev->vq[i]));
 	}
+	if (dev->ops->reset)
+		dev->ops->reset(dev);
 	STORE_RELEASE(virtio_reg(dev, VIRTIO_MMIO_STATUS), 0);
 }
 
@@ -187,15 +209,18 @@ static bool is_live(struct virtio_dev *dev)
 static void enable_queue(struct virtio_dev *dev, unsigned i)
 {
 	struct virtio_queue *q = &dev->queue[i];
+	bool was_running = dev->running;
 	const char *why = NULL;
 	char what[32];
 
 	if (q->ready)
 		return;
-	if (is_live(dev)) {
+	/* 2.6.1: only a queue that was reset by itself comes back by itself. */
+	if (is_live(dev) && !(dev->accepted & VIRTIO_BIT(VIRTIO_F_RING_RESET))) {
 		complain(dev, "the driver enabled a queue after DRIVER_OK");
 		return;
 	}
+	stop(dev);
 	if (q->want.size > q->max)
 		why = "queue size exceeds QueueNumMax";
 	else if (virtq_init(&dev->vq[i], dev->mem, &q->want,
@@ -205,6 +230,9 @@ static void enable_queue(struct virtio_dev *dev, unsigned i)
 	if (why) {
 		snprintf(what, sizeof(what), "queue %u", i);
 		virtio_needs_reset(dev, what, why);
+	} else if (was_running && !(status_of(dev) & VIRTIO_CONFIG_S_NEEDS_RESET)) {
+		dev->running = true;
+		dev->ops->start(dev, false);
 	}
 }
 
@@ -251,6 +279,14 @@ static void write_queue_register(struct virtio_dev *dev, u64 reg, u32 v)
 			disable_queue(dev, dev->queue_sel);
 		return;
 	}
+	if (reg == QUEUE_RESET) {
+		/* Done before the write returns: QueueReset always reads 0. */
+		if (v == 1 && dev->accepted & VIRTIO_BIT(VIRTIO_F_RING_RESET)) {
+			disable_queue(dev, dev->queue_sel);
+			q->want = (struct virtq_layout){ 0 };
+		}
+		return;
+	}
 	/* 4.2.2.2: not after QueueReady; what is in use is a copy anyway. */
 	if (q->ready) {
 		complain(dev, "the driver changed a queue that is ready");
@@ -293,12 +329,12 @@ static void write_driver_features(struct virtio_dev *dev, u32 v)
 		complain(dev, "the driver accepted features beyond bit 63");
 }
 
-static void kick(struct virtio_dev *dev)
+static void kick(struct virtio_dev *dev, u32 queue)
 {
 	u64 one = 1;
 
 	/* Only where no ioeventfd took it; EAGAIN means one is pending. */
-	if (write(dev->kick_fd, &one, sizeof(one)) < 0)
+	if (queue < dev->nvq && write(dev->kick_fd[queue], &one, sizeof(one)) < 0)
 		return;
 }
 
@@ -318,7 +354,7 @@ static void write_register(struct virtio_dev *dev, u64 reg, u32 v)
 		dev->queue_sel = v;
 		break;
 	case VIRTIO_MMIO_QUEUE_NOTIFY:
-		kick(dev);
+		kick(dev, v);
 		break;
 	case VIRTIO_MMIO_INTERRUPT_ACK:
 		/* Bit 0 stays while the driver is attached, see virtio_interrupt(). */
@@ -338,6 +374,7 @@ static void write_register(struct virtio_dev *dev, u64 reg, u32 v)
 	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH:
 	case VIRTIO_MMIO_QUEUE_USED_LOW:
 	case VIRTIO_MMIO_QUEUE_USED_HIGH:
+	case QUEUE_RESET:
 		write_queue_register(dev, reg, v);
 		break;
 	case VIRTIO_MMIO_SHM_SEL:

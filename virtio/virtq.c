@@ -211,13 +211,12 @@ void virtq_publish(struct virtq *vq)
 	vq->published = vq->used_idx;
 }
 
-bool virtq_wants_interrupt(struct virtq *vq)
+bool virtq_would_interrupt(struct virtq *vq)
 {
 	u16 old = vq->decided, new = vq->published;
 
 	if (old == new)
 		return false;
-	vq->decided = new;
 	/*
 	 * Our used->idx must be out before we read what the driver wants: it
 	 * writes its wish, fences, and looks at used->idx once more.  One of
@@ -227,6 +226,14 @@ bool virtq_wants_interrupt(struct virtq *vq)
 	if (vq->event_idx)
 		return vring_need_event(LOAD_ONCE(used_event(vq)), new, old);
 	return !(LOAD_ONCE(&vq->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
+}
+
+bool virtq_wants_interrupt(struct virtq *vq)
+{
+	bool wants = virtq_would_interrupt(vq);
+
+	vq->decided = vq->published;
+	return wants;
 }
 
 void virtq_kicks_off(struct virtq *vq)

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * conf_net.c - the KEY=VAL,... of --net: which tap, which addresses, how fast.
+ * conf_net.c - the KEY=VAL,... of --net: which tap, which addresses, how fast,
+ * and which features the guest is not to be offered.
  *
  * Each key is read by itself; what two keys mean together is checked when all
  * are known, because their order is the user's.  Whether the tap exists, the
  * descriptor is one, or the processors are online is not known here: this
- * file looks at nothing but its argument.
+ * file looks at nothing but its argument.  Which features there are, and what
+ * a feature needs, is the device's to know.
  */
 #include "conf_internal.h"
 
@@ -22,9 +24,13 @@
 
 #define DEFAULT_PREFIX 24	/* of an address written without /LEN */
 #define DEFAULT_QUEUE_SIZE 1024 /* room for a TCP window in small packets */
+#define IRQ_USECS_MAX 1000000	/* a packet that waits for longer is lost to its sender */
 
+/* What comes behind the last is KEY_SWITCH + i for net_feature_switch(i). */
 enum net_key { KEY_MODE, KEY_TAP, KEY_FD, KEY_MAC, KEY_IP, KEY_GUEST_IP, KEY_MTU, KEY_QUEUE_SIZE,
-	       KEY_IO, KEY_CPUS, KEYS };
+	       KEY_QUEUES, KEY_IRQ, KEY_IO, KEY_CPUS, KEY_SWITCH };
+
+#define SEEN(key) (1ULL << (key)) /* all keys fit: a test counts them */
 
 /* First one of each, in the enum's order, then kvmtool's words for some of them. */
 static const struct {
@@ -39,6 +45,8 @@ static const struct {
 	{ "guest_ip", KEY_GUEST_IP },
 	{ "mtu", KEY_MTU },
 	{ "queue_size", KEY_QUEUE_SIZE },
+	{ "queues", KEY_QUEUES },
+	{ "irq", KEY_IRQ },
 	{ "io", KEY_IO },
 	{ "cpus", KEY_CPUS },
 	{ "tapif", KEY_TAP },
@@ -48,13 +56,23 @@ static const struct {
 
 static const char *const mode_names[] = { [NET_NONE] = "none", [NET_TAP] = "tap" };
 static const char *const io_names[] = { [IO_URING] = "uring", [IO_POLL] = "poll" };
+static const char *const irq_names[] = {
+	[NET_IRQ_DRAIN] = "drain",     [NET_IRQ_PACKET] = "packet",	[NET_IRQ_DELAY] = "delay",
+	[NET_IRQ_PENDING] = "pending", [NET_IRQ_ADAPTIVE] = "adaptive",
+};
 
 _Static_assert(ARRAY_SIZE(mode_names) == 2 && ARRAY_SIZE(io_names) == 2,
 	       "the sentences that list the choices name two");
 
 const char *conf_net_key_name(unsigned i)
 {
-	return i < ARRAY_SIZE(key_names) ? key_names[i].name : NULL;
+	return i < ARRAY_SIZE(key_names) ? key_names[i].name :
+					   net_feature_switch(i - ARRAY_SIZE(key_names));
+}
+
+const char *conf_irq_name(unsigned policy)
+{
+	return policy < ARRAY_SIZE(irq_names) ? irq_names[policy] : NULL;
 }
 
 static const char *mode_name(unsigned i)
@@ -183,6 +201,63 @@ static void parse_queue_size(const char *where, const char *value, struct conf_n
 		die_args("%s%s: not a power of two; write 256, 512 or 1024", where, value);
 }
 
+static bool irq_has_time(enum net_irq_policy policy)
+{
+	return policy == NET_IRQ_DELAY || policy == NET_IRQ_PENDING;
+}
+
+static _Noreturn void refuse_irq(const char *where, const char *value, const char *name)
+{
+	const char *near = suggest_nearest(name, conf_irq_name);
+
+	for (unsigned i = 0; near && conf_irq_name(i); i++)
+		if (conf_irq_name(i) == near)
+			die_args("%s%s: not known; did you mean '%s%s'?", where, value, near,
+				 irq_has_time(i) ? ":USEC" : "");
+	die_args("%s%s: not known; write packet, drain, delay:USEC, pending:USEC or adaptive",
+		 where, value);
+}
+
+static void parse_irq(const char *where, const char *value, struct conf_net *net)
+{
+	const char *colon = strchrnul(value, ':');
+	char name[32], upto[64];
+	unsigned policy;
+
+	/* Cut off, an overlong word is still none of ours. */
+	snprintf(name, sizeof(name), "%.*s", (int)MIN(colon - value, INT_MAX), value);
+	for (policy = 0; conf_irq_name(policy); policy++)
+		if (!strcmp(conf_irq_name(policy), name))
+			break;
+	if (!conf_irq_name(policy))
+		refuse_irq(where, value, name);
+	net->irq = policy;
+	if (irq_has_time(policy)) {
+		if (!*colon || !colon[1])
+			die_args("%s%s: needs a time in microseconds, like %s:50", where, value,
+				 name);
+		snprintf(upto, sizeof(upto), "%s%s:", where, name);
+		net->irq_usecs = conf_number(upto, colon + 1, 1, IRQ_USECS_MAX);
+	} else if (*colon) {
+		die_args("%s%s: %s waits for no set time; leave '%s' away", where, value, name,
+			 colon);
+	}
+}
+
+/*
+ * The nearest to a word that is neither may be the opposite of what was meant
+ * ("no" is "on" with its letters swapped): none is suggested.
+ */
+static void parse_switch(const char *where, const char *value, const char *name,
+			 struct conf_net *net)
+{
+	if (!strcmp(value, "off"))
+		net->declined |= net_feature_bits(name);
+	else if (strcmp(value, "on"))
+		die_args("%s%s: not known; write on or off%s", where, value,
+			 strcmp(name, "mq") ? "" : ", and how many pairs of queues with queues=");
+}
+
 static void take_key(struct conf_net *net, enum net_key key, const char *where, const char *value)
 {
 	switch (key) {
@@ -210,31 +285,46 @@ static void take_key(struct conf_net *net, enum net_key key, const char *where, 
 	case KEY_QUEUE_SIZE:
 		parse_queue_size(where, value, net);
 		break;
+	case KEY_QUEUES:
+		net->queues = conf_number(where, value, 1, NET_MAX_PAIRS);
+		break;
+	case KEY_IRQ:
+		parse_irq(where, value, net);
+		break;
 	case KEY_IO:
 		net->io = parse_choice(where, value, io_name);
 		break;
 	case KEY_CPUS:
 		conf_cpu_list(where, value, &net->cpus);
 		break;
-	case KEYS:
+	case KEY_SWITCH: /* and behind: parse_switch()'s */
 		break;
 	}
 }
 
+/* The spelling that is listed first: what a key is called in messages. */
+static const char *key_main_name(enum net_key key)
+{
+	return key < KEY_SWITCH ? key_names[key].name : net_feature_switch(key - KEY_SWITCH);
+}
+
 static enum net_key key_find(const char *name)
 {
-	const char *near;
+	const char *near, *feature;
 
 	for (size_t i = 0; i < ARRAY_SIZE(key_names); i++)
 		if (!strcmp(key_names[i].name, name))
 			return key_names[i].key;
+	for (unsigned i = 0; (feature = net_feature_switch(i)); i++)
+		if (!strcmp(feature, name))
+			return KEY_SWITCH + i;
 	near = suggest_nearest(name, conf_net_key_name);
-	for (size_t i = 0; near && i < ARRAY_SIZE(key_names); i++)
-		if (key_names[i].name == near)
-			die_args("unknown key '%s' in --net; did you mean '%s'?", name,
-				 key_names[key_names[i].key].name);
+	if (near)
+		die_args("unknown key '%s' in --net; did you mean '%s'?", name,
+			 key_main_name(key_find(near)));
 	die_args("unknown key '%s' in --net; the keys are mode, tap, fd, mac, ip, guest_ip, mtu, "
-		 "queue_size, io and cpus", name);
+		 "queue_size, queues, irq, io, cpus, and the features that 'ringlet help' lists",
+		 name);
 }
 
 static _Noreturn void refuse_word(const char *word)
@@ -271,7 +361,7 @@ static char *entry_end(char *s)
 }
 
 /* One KEY=VALUE, or a mode by itself. */
-static void take_entry(struct conf_net *net, char *entry, unsigned *seen)
+static void take_entry(struct conf_net *net, char *entry, u64 *seen)
 {
 	char *value = strchr(entry, '='), where[32];
 	const char *name = "mode";
@@ -290,13 +380,19 @@ static void take_entry(struct conf_net *net, char *entry, unsigned *seen)
 		if (strcmp(value, mode_names[NET_NONE]) && strcmp(value, mode_names[NET_TAP]))
 			refuse_word(value);
 	}
-	if (*seen & 1u << key)
+	if (*seen & SEEN(key)) {
+		bool alias = strcmp(name, key_main_name(key));
+
 		die_args("key '%s' in --net is given twice%s%s", name,
-			 strcmp(name, key_names[key].name) ? "; it is another word for " : "",
-			 strcmp(name, key_names[key].name) ? key_names[key].name : "");
-	*seen |= 1u << key;
+			 alias ? "; it is another word for " : "",
+			 alias ? key_main_name(key) : "");
+	}
+	*seen |= SEEN(key);
 	snprintf(where, sizeof(where), "--net %s=", name);
-	take_key(net, key, where, value);
+	if (key < KEY_SWITCH)
+		take_key(net, key, where, value);
+	else
+		parse_switch(where, value, name, net);
 }
 
 static void check_addresses(struct conf_net *net)
@@ -334,12 +430,14 @@ void conf_net_init(struct conf_net *net)
 	memset(net, 0, sizeof(*net));
 	net->fd = -1;
 	net->queue_size = DEFAULT_QUEUE_SIZE;
+	net->queues = 1;
+	net->irq = NET_IRQ_DRAIN;
 }
 
 void conf_net_parse(struct conf_net *net, const char *list)
 {
 	char *text = strdup(list), *entry = text, *end;
-	unsigned seen = 0;
+	u64 seen = 0;
 	bool more;
 
 	if (!text)
@@ -354,13 +452,16 @@ void conf_net_parse(struct conf_net *net, const char *list)
 	} while (more);
 	free(text);
 
-	if (net->mode == NET_NONE && seen != 1u << KEY_MODE)
+	if (net->mode == NET_NONE && seen != SEEN(KEY_MODE))
 		die_args("--net %s: mode none means no device; leave the other keys away", list);
 	if (net->mode == NET_NONE)
 		return;
-	if (seen & 1u << KEY_TAP && seen & 1u << KEY_FD)
+	if (seen & SEEN(KEY_TAP) && seen & SEEN(KEY_FD))
 		die_args("--net %s: tap= and fd= both name the tap; keep one of them", list);
+	if (net->fd >= 0 && net->queues > 1)
+		die_args("--net %s: the descriptor of fd= is one queue of a tap; leave queues= away, "
+			 "or name the tap by tap=", list);
 	check_addresses(net);
-	if (!(seen & 1u << KEY_MAC))
+	if (!(seen & SEEN(KEY_MAC)))
 		random_mac(net->mac);
 }

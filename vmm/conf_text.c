@@ -5,7 +5,8 @@
  *
  * Parsing what conf_to_command() writes gives the same configuration again;
  * nothing is left to a default, so that the line still means the same when a
- * default changes.
+ * default changes.  Of the feature switches, which are on unless one is off,
+ * those that are off are written.
  */
 #include "conf.h"
 
@@ -81,6 +82,23 @@ static const char *ip_text(u32 ip, char text[INET_ADDRSTRLEN])
 	return inet_ntop(AF_INET, &ip, text, INET_ADDRSTRLEN);
 }
 
+/* A time there is only with a policy that has one. */
+static void put_irq(FILE *f, const struct conf_net *net)
+{
+	fprintf(f, ",irq=%s", conf_irq_name(net->irq));
+	if (net->irq_usecs)
+		fprintf(f, ":%u", net->irq_usecs);
+}
+
+static void put_declined(FILE *f, u64 declined)
+{
+	const char *name;
+
+	for (unsigned i = 0; (name = net_feature_switch(i)); i++)
+		if (declined & net_feature_bits(name))
+			fprintf(f, ",%s=off", name);
+}
+
 static void put_net(FILE *f, const struct conf_net *net)
 {
 	char ip[INET_ADDRSTRLEN];
@@ -104,8 +122,11 @@ static void put_net(FILE *f, const struct conf_net *net)
 		fprintf(f, ",guest_ip=%s", ip_text(net->guest_ip, ip));
 	if (net->mtu)
 		fprintf(f, ",mtu=%u", net->mtu);
-	fprintf(f, ",queue_size=%u,io=%s", net->queue_size, net->io == IO_POLL ? "poll" : "uring");
+	fprintf(f, ",queue_size=%u,queues=%u", net->queue_size, net->queues);
+	put_irq(f, net);
+	fprintf(f, ",io=%s", net->io == IO_POLL ? "poll" : "uring");
 	put_cpus(f, ",cpus=", &net->cpus, ':');
+	put_declined(f, net->declined);
 }
 
 char *conf_to_command(const struct conf *c)
@@ -179,8 +200,15 @@ static const char help[] =
 	"      mac=ADDR         the guest's MAC address (random)\n"
 	"      mtu=N            68 to 65535 (the tap's own)\n"
 	"      queue_size=N     ring entries, a power of two, 32 to 1024 (1024)\n"
+	"      queues=N         pairs of queues, each with its own thread, 1 to 16 (1)\n"
+	"      irq=POLICY       when to interrupt for packets received: packet, drain,\n"
+	"                       delay:USEC, pending:USEC, adaptive (drain)\n"
 	"      io=uring|poll    how the tap is read and written (uring)\n"
 	"      cpus=LIST        processors for the device threads, like 1-2 or 1:3\n"
+	"      FEATURE=on|off   offer it to the guest (on): csum, tso, uso, mrg_rxbuf,\n"
+	"                       indirect, event_idx, ctrl_vq, ctrl_rx, ctrl_vlan,\n"
+	"                       ctrl_mac_addr, guest_offloads, announce, mq, notf_coal,\n"
+	"                       ring_reset, status, speed_duplex, mtu_feature\n"
 	"  --mmio-strict        virtio InterruptStatus exactly as specified, slower\n"
 	"\n"
 	"Running:\n"

@@ -45,6 +45,8 @@ static struct {
 	bool panicked, panic_complete;
 	sigset_t signals;
 	int signal;
+	int watch_fd; /* somebody else's, 0: none */
+	void (*watch_call)(void);
 } con;
 
 static void restore_terminal(void)
@@ -88,6 +90,12 @@ void console_block_signals(void)
 	sigaddset(&con.signals, SIGQUIT);
 	sigprocmask(SIG_BLOCK, &con.signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
+}
+
+void console_watch(int fd, void (*call)(void))
+{
+	con.watch_fd = fd;
+	con.watch_call = call;
 }
 
 bool console_saw_panic(void)
@@ -260,6 +268,7 @@ void console_run(struct vm *vm, unsigned timeout)
 			{ .fd = vm->wake_fd, .events = POLLIN },
 			{ .fd = sigfd, .events = POLLIN },
 			{ .fd = room ? STDIN_FILENO : -1, .events = POLLIN },
+			{ .fd = con.watch_call ? con.watch_fd : -1, .events = POLLIN },
 		};
 
 		if (poll(fds, ARRAY_SIZE(fds), until(deadline, panic_deadline)) < 0 && errno != EINTR)
@@ -274,6 +283,8 @@ void console_run(struct vm *vm, unsigned timeout)
 			read_signal(vm, sigfd);
 		if (fds[2].revents)
 			read_input(vm);
+		if (fds[3].revents)
+			con.watch_call();
 		if (LOAD_ONCE(&vm->panicked))
 			con.panicked = true;
 		if (con.panicked && !panic_deadline)

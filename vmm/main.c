@@ -24,7 +24,8 @@
 
 static struct conf conf;
 static struct vm vm;
-static struct tap tap = { .fd = -1 };
+static struct tap tap;
+static int link_fd = -1; /* says when the tap may have gone up or down */
 static struct net *net;
 
 static const char *mac_text(const u8 *m, char buf[18])
@@ -79,6 +80,10 @@ static void open_net(void)
 	const struct conf_net *n = &conf.net;
 	struct net_params p = {
 		.queue_size = n->queue_size,
+		.pairs = n->queues,
+		.declined = n->declined,
+		.irq = n->irq,
+		.irq_usecs = n->irq_usecs,
 		.poll_engine = n->io == IO_POLL,
 		.strict = n->mmio_strict,
 		.cpus = n->cpus.cpu,
@@ -87,13 +92,14 @@ static void open_net(void)
 	char err[512], mac[18];
 	unsigned mtu;
 
-	if (n->fd >= 0 ? tap_adopt(&tap, n->fd, err, sizeof(err)) : tap_open(&tap, n->tap, err, sizeof(err)))
+	if (n->fd >= 0 ? tap_adopt(&tap, n->fd, err, sizeof(err)) : tap_open(&tap, n->tap, n->queues, err, sizeof(err)))
 		die("%s", err);
 	if (tap_configure(&tap, n->host_ip, n->prefix, n->mtu, &mtu, err, sizeof(err)))
 		die("%s", err);
 	memcpy(p.mac, n->mac, sizeof(p.mac));
 	p.mtu = (u16)mtu;
 	p.tap_fd = tap.fd;
+	p.tap_uso = tap.uso;
 	p.tap_name = tap.name;
 	net = net_new(&p, &vm.mem, err, sizeof(err));
 	if (!net)
@@ -101,6 +107,17 @@ static void open_net(void)
 	vm_add_virtio(&vm, net_virtio(net));
 	info("net: tap %s%s, mac %s, mtu %u, engine %s", tap.name, tap.created ? " (made)" : "",
 	     mac_text(n->mac, mac), mtu, net_engine_name(net));
+}
+
+/* Main thread, from console_run(): an interface of the host changed. */
+static void link_changed(void)
+{
+	static bool was_up = true;
+	bool up = tap_is_up(link_fd, &tap);
+
+	if (up != was_up)
+		net_set_link(net, up);
+	was_up = up;
 }
 
 static void load_guest(const char *cmdline)
@@ -136,6 +153,9 @@ static void say_counters(void)
 	info("net: interrupts %llu, not wanted %llu; kicks %llu; sleeps %llu; system calls %llu",
 	     (unsigned long long)c.interrupts, (unsigned long long)c.interrupts_suppressed,
 	     (unsigned long long)c.kicks, (unsigned long long)c.sleeps, (unsigned long long)c.enters);
+	info("net: interrupts put off %llu times; filtered %llu packets; control commands %llu, refused %llu",
+	     (unsigned long long)c.interrupts_deferred, (unsigned long long)c.rx_filtered,
+	     (unsigned long long)c.control, (unsigned long long)c.control_refused);
 	info("net: dropped: declined offload %llu, too big %llu, short %llu; tap errors: read %llu, write %llu; out of buffers %llu times",
 	     (unsigned long long)c.rx_drop_declined, (unsigned long long)c.rx_drop_too_big,
 	     (unsigned long long)c.tx_drop_short, (unsigned long long)c.rx_errors,
@@ -189,6 +209,10 @@ static int run(void)
 	if (conf.net.mode == NET_TAP)
 		open_net();
 	load_guest(cmdline);
+	if (net && (link_fd = tap_watch()) >= 0) {
+		link_changed(); /* a tap of the user's may be down */
+		console_watch(link_fd, link_changed);
+	}
 
 	sandbox_enter(conf.user);
 	console_block_signals();

@@ -209,15 +209,35 @@ void vm_add_serial(struct vm *vm)
 	add_irqfd(vm, vm->serial_irq, GSI_SERIAL);
 }
 
+/*
+ * Where one thread serves all queues it need not know which was kicked: an
+ * ioeventfd of length 0 takes a write of any length and value and, where KVM
+ * can, the instruction is not even decoded.  Else the value picks the thread.
+ */
+static void add_kicks(struct vm *vm, struct virtio_dev *dev, u64 gpa)
+{
+	struct kvm_ioeventfd kick = { .addr = gpa };
+	bool one = true;
+
+	for (unsigned i = 1; i < dev->nvq; i++)
+		one &= dev->kick_fd[i] == dev->kick_fd[0];
+	if (!one) {
+		kick.flags = KVM_IOEVENTFD_FLAG_DATAMATCH;
+		kick.len = 4;
+	} else if (ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_IOEVENTFD_ANY_LENGTH) <= 0) {
+		kick.len = 4;
+	}
+	for (unsigned i = 0; i < (one ? 1 : dev->nvq); i++) {
+		kick.fd = dev->kick_fd[i];
+		kick.datamatch = one ? 0 : i;
+		if (ioctl(vm->fd, KVM_IOEVENTFD, &kick))
+			die("KVM refuses an ioeventfd for QueueNotify: %s", strerror(errno));
+	}
+}
+
 void vm_add_virtio(struct vm *vm, struct virtio_dev *dev)
 {
 	u64 base = LAYOUT_VIRTIO + vm->nvirtio * LAYOUT_VIRTIO_STRIDE;
-	/*
-	 * Length 0 takes a write of any length and, where KVM can, never
-	 * decodes the instruction.  One thread serves all queues, so it need
-	 * not know which was kicked.
-	 */
-	struct kvm_ioeventfd kick = { .addr = base + VIRTIO_MMIO_QUEUE_NOTIFY, .fd = dev->kick_fd };
 	struct kvm_ioeventfd ack = {
 		.addr = base + VIRTIO_MMIO_INTERRUPT_ACK,
 		.len = 4,
@@ -228,10 +248,7 @@ void vm_add_virtio(struct vm *vm, struct virtio_dev *dev)
 	int err;
 
 	add_irqfd(vm, dev->irq_fd, GSI_VIRTIO + vm->nvirtio);
-	if (ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_IOEVENTFD_ANY_LENGTH) <= 0)
-		kick.len = 4;
-	if (ioctl(vm->fd, KVM_IOEVENTFD, &kick))
-		die("KVM refuses an ioeventfd for QueueNotify: %s", strerror(errno));
+	add_kicks(vm, dev, base + VIRTIO_MMIO_QUEUE_NOTIFY);
 	vm->virtio[vm->nvirtio] = dev;
 
 	if (!dev->strict && ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_READONLY_MEM) <= 0)

@@ -8,9 +8,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,36 +40,35 @@ static int open_tun(char *err, size_t err_size)
 	return FAIL("cannot open /dev/net/tun: %s", strerror(errno));
 }
 
-/* tun_flags of an existing interface, -1 when it is no tun or tap. */
-static long existing_flags(const char *name)
+/*
+ * What refuses an existing interface as a tap of ours with EINVAL.  Asked of
+ * the interface itself: /sys/class/net may show another network namespace.
+ */
+static int say_what_it_is(const char *name, unsigned queues, char *err, size_t err_size)
 {
-	char path[64 + IFNAMSIZ];
-	unsigned long flags;
-	FILE *f;
-	int n;
+	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+	struct ifreq ifr = { .ifr_data = (char *)&info };
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	snprintf(path, sizeof(path), "/sys/class/net/%s/tun_flags", name);
-	f = fopen(path, "re");
-	if (!f)
-		return -1;
-	n = fscanf(f, "%lx", &flags);
-	fclose(f);
-	return n == 1 ? (long)flags : -1;
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	if (s < 0 || ioctl(s, SIOCETHTOOL, &ifr))
+		info.driver[0] = '\0';
+	close(s);
+	if (strcmp(info.driver, "tun"))
+		return FAIL("%s exists and is not a tap: choose another name for tap=", name);
+	if (strcmp(info.bus_info, "tap"))
+		return FAIL("%s is a tun, which carries no Ethernet: make it with 'ip tuntap add mode tap'", name);
+	if (queues == 1)
+		return FAIL("%s is a multi_queue tap: delete it and make it again without multi_queue, or use queues=", name);
+	return FAIL("%s is not a multi_queue tap: delete it and make it again with multi_queue (ip tuntap add ... multi_queue)", name);
 }
 
 static int say_why(const char *name, unsigned queues, int e, char *err, size_t err_size)
 {
-	long flags = existing_flags(name);
 	bool exists = *name && if_nametoindex(name);
 
-	if (exists && flags >= 0 && !(flags & IFF_TAP))
-		return FAIL("%s is a tun, which carries no Ethernet: make it with 'ip tuntap add mode tap'", name);
-	if (exists && flags >= 0 && (flags & IFF_MULTI_QUEUE) && queues == 1)
-		return FAIL("%s is a multi_queue tap: delete it and make it again without multi_queue, or use queues=", name);
-	if (exists && flags >= 0 && !(flags & IFF_MULTI_QUEUE) && queues > 1)
-		return FAIL("%s is not a multi_queue tap: delete it and make it again with multi_queue (ip tuntap add ... multi_queue)", name);
-	if (exists && flags < 0 && e != EPERM)
-		return FAIL("%s exists and is not a tap: choose another name for tap=", name);
+	if (exists && e == EINVAL)
+		return say_what_it_is(name, queues, err, err_size);
 	if (e == EBUSY)
 		return FAIL("%s is in use by another program: end that one or choose another name for tap=", name);
 	if (e == EPERM && exists)

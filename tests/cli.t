@@ -11,7 +11,7 @@
 # Needs root: it hides, forbids and occupies devices, in namespaces of its own.
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
-plan 95
+plan 97
 
 top=$PWD
 ringlet=$T/ringlet # where an ordinary user may run it too
@@ -154,11 +154,16 @@ refused "a tap that belongs to another user" 125 "no right to use theirs: it bel
 boot busy -n tap=busy "$T/halt"
 until_true 10 says "$T/busy.out" up
 refused "a tap that is in use" 125 "busy is in use by another program: *" "${R[@]}" -n tap=busy "$T/off"
+refused "the same where /sys shows another network" 125 "busy is in use by another program: *" \
+	unshare -m bash -c 'umount -l /sys && exec "$@"' - "${R[@]}" -n tap=busy "$T/off"
 kill "${pid[busy]}"
 ended busy
 ip tuntap add many mode tap multi_queue
 refused "a multi_queue tap" 125 "many is a multi_queue tap: delete it and make it again without multi_queue, or use queues=" \
 	"${R[@]}" -n tap=many "$T/off"
+ip tuntap add single mode tap
+refused "a tap that is not multi_queue, for several queues" 125 "single is not a multi_queue tap: *" \
+	"${R[@]}" -n tap=single,queues=2 "$T/off"
 ip tuntap add point mode tun
 refused "a tun" 125 "point is a tun, which carries no Ethernet: *" "${R[@]}" -n tap=point "$T/off"
 refused "another kind of interface" 125 "lo exists and is not a tap: choose another name for tap=" \
@@ -372,4 +377,4 @@ run "${R[@]}" version
 like "version" "$status $out$err" "0 ringlet [0-9]*.[0-9]*"
 run "${R[@]}" help
 like "help lists the options and the exit statuses" "$status $out" "0 usage: ringlet *--net*queue_size=*35  bad arguments*"
-is "at the end the interfaces are those that the test made" "$(interfaces)" "lo many mine point theirs "
+is "at the end the interfaces are those that the test made" "$(interfaces)" "lo many mine point single theirs "

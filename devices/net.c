@@ -352,7 +352,8 @@ static int add_worker(struct net *net, const struct net_params *p, unsigned pair
 	w->n_cpus = p->n_cpus;
 	w->rx.irq.policy = p->irq;
 	w->rx.irq.policy_usecs = p->irq_usecs;
-	w->tx.irq.policy = NET_IRQ_DRAIN;
+	w->tx.irq.transmit = true;
+	w->tx.irq.policy = p->irq == NET_IRQ_ADAPTIVE ? NET_IRQ_ADAPTIVE : NET_IRQ_DRAIN;
 	w->tx.irq.lone_usecs = p->irq == NET_IRQ_PACKET ? 0 : LONE_USECS;
 	fd.kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	fd.control = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

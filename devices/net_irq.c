@@ -6,31 +6,32 @@
  * packet: one interrupt per packet, the seed's "before".  drain: when no more
  * is waiting, its patch.  delay: a fixed time after the first packet.
  * pending: that time divided by the packets that wait, its 1/, 2/ and
- * 5/pending.  adaptive: drain, but not sooner after the last interrupt than a
- * gap, which grows while interrupts come thick with few packets each and
- * shrinks when they do not; a sparse packet never waits.
+ * 5/pending.
  *
  * A transmit queue's interrupt only lets the driver free what was sent.  For one
  * small packet that can wait for the interrupt of the packet that answers it;
  * but not for several or a large one: a sender may wait for their memory.
+ *
+ * adaptive: drain, but a guest that streams out is told in larger portions that
+ * its frames are sent, and of the small ones, acknowledgements mostly, that
+ * come back.  They wait for as long as it takes to move a few frames: that is
+ * nothing to a stream, and it is not an absolute time, which would be too
+ * short for one machine and ages for another.
  */
 #include "net_irq.h"
 
 #include <time.h>
 
-/* Packets that share one interrupt at most under drain (vhost-net's figure). */
-#define DRAIN_MAX 64
-
-/* Larger than this is not a lone packet: a sender may wait for its memory. */
-#define LONE_BYTES 512
-
-/* adaptive: */
-#define WINDOW 64	 /* interrupts between two lessons */
-#define BUSY_NS 50000	 /* more often than this on average is thick */
-#define SPARSE_NS 200000 /* less often than this is thin */
-#define GAP_MIN_NS 4000
-#define GAP_MAX_NS 64000
-#define ENOUGH 16 /* packets per interrupt that need no help */
+/* adaptive, in the time of a frame: the waits, and how long a stream is one. */
+#define HOLD_RX_FRAMES 8
+#define HOLD_TX_FRAMES 3
+#define STREAM_FRAMES 16
+/* So many do not wait for more. */
+#define HOLD_MOST 8
+/* A longer time was not a frame's: the thread had to wait for a processor. */
+#define FRAME_MOST_NS 500000
+/* Shorter than this is not worth a sleep. */
+#define HOLD_LEAST_NS 2000
 
 u64 irq_clock(void)
 {
@@ -52,7 +53,7 @@ void irq_add(struct net_moderation *m, u32 bytes, u64 now)
 	if (!m->pending)
 		m->since = now;
 	m->pending++;
-	m->bulk |= bytes > LONE_BYTES;
+	m->bulk |= bytes > NET_IRQ_SMALL;
 }
 
 static bool at(struct net_moderation *m, u64 now, u64 when)
@@ -63,7 +64,7 @@ static bool at(struct net_moderation *m, u64 now, u64 when)
 
 static bool drained_or_many(const struct net_moderation *m, bool drained)
 {
-	return drained || m->pending >= DRAIN_MAX;
+	return drained || m->pending >= NET_IRQ_MOST;
 }
 
 static bool policy_due(struct net_moderation *m, u64 now, bool drained)
@@ -76,13 +77,14 @@ static bool policy_due(struct net_moderation *m, u64 now, bool drained)
 	case NET_IRQ_PENDING:
 		return at(m, now, m->since + delay / m->pending);
 	case NET_IRQ_ADAPTIVE:
-		if (!drained_or_many(m, drained))
-			return false;
-		return !m->gap_ns || at(m, now, m->last + m->gap_ns);
 	case NET_IRQ_DRAIN:
 		if (m->lone_usecs && !m->bulk && m->pending == 1)
 			return at(m, now, m->since + m->lone_usecs * 1000ULL);
-		return drained_or_many(m, drained);
+		if (!drained_or_many(m, drained))
+			return false;
+		if (m->hold_ns && m->pending < HOLD_MOST && (m->transmit || !m->bulk))
+			return at(m, now, m->since + m->hold_ns);
+		return true;
 	case NET_IRQ_PACKET:
 		break;
 	}
@@ -111,27 +113,18 @@ bool irq_due(struct net_moderation *m, u64 now, bool drained, bool full)
 	return m->max_usecs && m->max_packets ? wish_due(m, now, drained) : policy_due(m, now, drained);
 }
 
-static void learn(struct net_moderation *m, u64 now)
+void irq_pace(struct net_pace *p, unsigned frames, u64 ns)
 {
-	u64 average = (now - m->window) / WINDOW;
+	u64 each = MIN(ns / frames, FRAME_MOST_NS);
 
-	if (average > SPARSE_NS)
-		m->gap_ns /= 2;
-	else if (average < BUSY_NS && m->fired_packets < WINDOW * ENOUGH)
-		m->gap_ns = MIN(MAX(2 * m->gap_ns, (u32)GAP_MIN_NS), (u32)GAP_MAX_NS);
-	if (m->gap_ns < GAP_MIN_NS)
-		m->gap_ns = 0;
-	m->fires = m->fired_packets = 0;
-	m->window = now;
+	p->frame_ns = p->frame_ns ? (15 * p->frame_ns + each) / 16 : each;
 }
 
-void irq_decided(struct net_moderation *m, u64 now, bool raised)
+u64 irq_hold(const struct net_pace *p, bool transmit, u64 now)
 {
-	if (raised && m->policy == NET_IRQ_ADAPTIVE) {
-		m->last = now;
-		m->fired_packets += m->pending;
-		if (++m->fires == WINDOW)
-			learn(m, now);
-	}
-	irq_reset(m);
+	u64 hold = p->frame_ns * (transmit ? HOLD_TX_FRAMES : HOLD_RX_FRAMES);
+
+	if (now - p->streamed > STREAM_FRAMES * p->frame_ns || hold < HOLD_LEAST_NS)
+		return 0;
+	return hold;
 }

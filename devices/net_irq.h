@@ -14,31 +14,41 @@
 #include "base.h"
 #include "net.h"
 
+/* Packets that share one interrupt at most under drain (vhost-net's figure). */
+#define NET_IRQ_MOST 64
+
+/* Bytes; a larger packet is not a small one: somebody may wait for its memory. */
+#define NET_IRQ_SMALL 512
+
 /* One direction of one queue pair; its device thread's own. */
 struct net_moderation {
 	/* Constant while serving. */
+	bool transmit;
 	enum net_irq_policy policy;
 	u32 policy_usecs;
-	u32 lone_usecs; /* how long a lone packet waits for company under drain */
+	u32 lone_usecs; /* transmit: how long one small packet waits for company */
 	/* The driver's wish; 0 in either: none, the policy counts. */
 	u32 max_usecs, max_packets;
 
-	bool bulk;	  /* one of them was large */
+	/* adaptive: how long packets may wait, see irq_pace(); the owner's word. */
+	u64 hold_ns;
+
+	bool bulk;	  /* one of them was not small */
 	unsigned pending; /* packets published since the last decision */
 	u64 since;	  /* when the first of them was, ns */
 	u64 deadline;	  /* when the decision is due at the latest; 0: not set */
+};
 
-	/* adaptive: */
-	u64 last;	   /* when the last interrupt was, ns */
-	u32 gap_ns;	   /* hold-off after it, learned */
-	unsigned fires, fired_packets;
-	u64 window;	   /* when counting them started, ns */
+/* What adaptive knows of a pair's traffic. */
+struct net_pace {
+	u64 frame_ns; /* what moving a frame takes, of late */
+	u64 streamed; /* when the guest last sent a large one, ns */
 };
 
 /* A clock that costs no system call, ns. */
 u64 irq_clock(void);
 
-/* The queue is new: nothing is pending.  What was learned stays. */
+/* The queue is new: nothing is pending. */
 void irq_reset(struct net_moderation *m);
 
 /* A packet of so many bytes was published now (ns). */
@@ -50,7 +60,10 @@ void irq_add(struct net_moderation *m, u32 bytes, u64 now);
  */
 bool irq_due(struct net_moderation *m, u64 now, bool drained, bool full);
 
-/* It was decided on; raised: an interrupt went out. */
-void irq_decided(struct net_moderation *m, u64 now, bool raised);
+/* So many frames were moved in that time. */
+void irq_pace(struct net_pace *p, unsigned frames, u64 ns);
+
+/* How long adaptive lets packets of a direction wait now; 0: not at all. */
+u64 irq_hold(const struct net_pace *p, bool transmit, u64 now);
 
 #endif

@@ -62,6 +62,8 @@ void tx_completed(struct net_worker *w, unsigned slot, int result)
 	} else {
 		COUNT(w->count.tx_packets, 1);
 		COUNT(w->count.tx_bytes, (u64)result - TAP_HEADER);
+		if (result > NET_IRQ_SMALL)
+			w->pace.streamed = w->now;
 	}
 	if (tx->vq) {
 		virtq_add_used(tx->vq, tx->head[slot], 0);

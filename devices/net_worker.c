@@ -222,30 +222,33 @@ static bool decide(struct net_worker *w, struct virtq *vq, struct net_moderation
 
 	if (!raise)
 		COUNT(w->count.interrupts_suppressed, 1);
-	irq_decided(m, w->now, raise);
+	irq_reset(m);
 	return raise;
 }
 
-/* free_ride: an interrupt goes out anyway, and its handler looks at every ring. */
-static bool decide_if_due(struct net_worker *w, struct virtq *vq, struct net_moderation *m, bool drained,
-			  bool starved, bool free_ride)
+static bool is_undecided(const struct virtq *vq)
+{
+	return vq && vq->decided != vq->published;
+}
+
+static bool is_due(struct net_worker *w, struct virtq *vq, struct net_moderation *m, bool drained, bool starved)
 {
 	u16 undecided;
 
-	if (!vq || vq->decided == vq->published)
+	if (!is_undecided(vq))
 		return false;
 	/*
 	 * A ring's worth: the driver may have nothing left to give.  If it
 	 * polls it may have more, but the distance has 16 bits.
 	 */
 	undecided = (u16)(vq->published - vq->decided);
-	if (irq_due(m, w->now, drained, starved || undecided >= vq->size) || free_ride)
-		return decide(w, vq, m);
+	if (irq_due(m, w->now, drained, starved || undecided >= vq->size))
+		return true;
 	if (!m->deadline)
 		return false;
 	/* A driver that polls needs no interrupt, and we no timer for a lone one. */
 	if (m->lone_usecs && !m->max_usecs && !virtq_would_interrupt(vq))
-		return decide(w, vq, m);
+		return true;
 	COUNT(w->count.interrupts_deferred, 1);
 	return false;
 }
@@ -253,18 +256,43 @@ static bool decide_if_due(struct net_worker *w, struct virtq *vq, struct net_mod
 void worker_interrupt(struct net_worker *w)
 {
 	struct net_rx *rx = &w->rx;
+	struct net_tx *tx = &w->tx;
 	bool raise = false;
 
 	if (rx->vq)
 		virtq_publish(rx->vq);
-	if (w->tx.vq)
-		virtq_publish(w->tx.vq);
-	raise |= decide_if_due(w, rx->vq, &rx->irq, rx_drained(rx), rx->starved, false);
-	raise |= decide_if_due(w, w->tx.vq, &w->tx.irq, true, false, raise);
-	if (raise) {
-		COUNT(w->count.interrupts, 1);
-		virtio_interrupt(w->dev);
-	}
+	if (tx->vq)
+		virtq_publish(tx->vq);
+	if (is_due(w, rx->vq, &rx->irq, w->quiet && rx_drained(rx), rx->starved))
+		raise |= decide(w, rx->vq, &rx->irq);
+	if (is_due(w, tx->vq, &tx->irq, w->quiet, false))
+		raise |= decide(w, tx->vq, &tx->irq);
+	if (!raise)
+		return;
+	/*
+	 * Its handler looks at every ring: what a policy keeps waiting there
+	 * need not any longer.  What the driver wished itself is done literally.
+	 */
+	if (is_undecided(rx->vq) && !rx->irq.max_usecs)
+		decide(w, rx->vq, &rx->irq);
+	if (is_undecided(tx->vq) && !tx->irq.max_usecs)
+		decide(w, tx->vq, &tx->irq);
+	COUNT(w->count.interrupts, 1);
+	virtio_interrupt(w->dev);
+}
+
+/*
+ * Is this the moment for interrupts?  When a round moved nothing; or, because
+ * one direction may be without an end while the other one waits, when those
+ * before it moved enough.
+ */
+static bool is_quiet(struct net_worker *w, unsigned moved)
+{
+	w->moved += moved;
+	if (moved && w->moved < NET_IRQ_MOST)
+		return false;
+	w->moved = 0;
+	return true;
 }
 
 /* The rings asked to tell us of more; true if there is more already. */
@@ -303,13 +331,27 @@ static s64 sleep_ns(const struct net_worker *w)
 	return first > w->now ? (s64)(first - w->now) : 1;
 }
 
+/* Look at the clock, once a round; a round without a sleep tells the pace. */
+static void start_round(struct net_worker *w)
+{
+	u64 now = irq_clock();
+
+	if (w->in_round)
+		irq_pace(&w->pace, w->in_round, now - w->now);
+	w->now = now;
+	if (w->rx.irq.policy == NET_IRQ_ADAPTIVE) {
+		w->rx.irq.hold_ns = irq_hold(&w->pace, false, now);
+		w->tx.irq.hold_ns = irq_hold(&w->pace, true, now);
+	}
+}
+
 /* One round: move what there is; sleep if there was nothing. */
 static void serve(struct net_worker *w)
 {
 	struct engine *e = w->engine;
 	unsigned sent, posted, given, commands = 0;
 
-	w->now = irq_clock();
+	start_round(w);
 	if (w->control)
 		commands = control_serve(w);
 	given = rx_deliver(w);
@@ -321,6 +363,8 @@ static void serve(struct net_worker *w)
 		rx_adapt(&w->rx, posted);
 		given += rx_deliver(w);
 	}
+	w->in_round = sent + given;
+	w->quiet = is_quiet(w, sent + given);
 	worker_interrupt(w);
 	check_rings(w);
 	if (is_called(w) || !w->serving || sent || given || commands || w->rx.cancelling)
@@ -329,6 +373,7 @@ static void serve(struct net_worker *w)
 	if (w->rx.vq && !rx_drained(&w->rx))
 		return;
 
+	w->in_round = 0;
 	if (!kicks_on(w)) {
 		COUNT(w->count.sleeps, 1);
 		e->ops->enter(e, sleep_ns(w));

@@ -141,6 +141,10 @@ struct net_worker {
 	struct net_counters count;
 	const char *tap_name;
 	u64 now;      /* this round's time, ns */
+	unsigned in_round; /* frames that the last round moved, if it did not sleep */
+	struct net_pace pace;
+	unsigned moved; /* frames since the last quiet round */
+	bool quiet;	/* no more is waiting, either way: interrupts are due */
 	bool serving; /* between start and stop */
 	bool exiting;
 

@@ -43,7 +43,7 @@ static bool due_while_busy(void)
 
 static void decided(void)
 {
-	irq_decided(&m, now, true);
+	irq_reset(&m);
 }
 
 static void nothing_pending(void)
@@ -160,8 +160,7 @@ static void no_buffer_left(void)
 		for (unsigned w = 0; w < 2; w++) {
 			policy(p, 1000000);
 			wish(1000 * w, 1000000 * w);
-			m.gap_ns = 64000;
-			m.last = now;
+			m.hold_ns = 64000;
 			add(1);
 			CHECK(irq_due(&m, now, false, true));
 		}
@@ -296,45 +295,51 @@ static void wish_and_policy(void)
 	CHECK_EQ(m.deadline, now + 1000 * US);
 }
 
-/* Interrupts of so many packets each, so far apart; the gap learned then. */
-static u32 traffic(unsigned interrupts, unsigned packets, u64 every)
+/* A pair that moves frames of so much time each, and sent a large one now. */
+static struct net_pace streaming(u64 frame_ns)
 {
-	for (unsigned i = 0; i < interrupts; i++) {
-		now += every;
-		add(packets);
-		while (!due())
-			now = m.deadline;
-		decided();
-	}
-	return m.gap_ns;
+	struct net_pace p = { .streamed = now };
+
+	for (unsigned i = 0; i < 200; i++)
+		irq_pace(&p, 10, 10 * frame_ns);
+	return p;
 }
 
-static void adaptive_learns(void)
+static void the_pace(void)
 {
-	u32 gap = 0, before;
+	struct net_pace p = { 0 };
 
-	policy(NET_IRQ_ADAPTIVE, 0);
-	/* Thick, with few packets each: longer and longer, up to a limit. */
-	for (unsigned i = 0; i < 20; i++) {
-		before = gap;
-		gap = traffic(64, 1, 5 * US);
-		CHECK(gap >= before);
-	}
-	CHECK_EQ(gap, 64 * US);
-	/* As thick, with many packets each: good as it is. */
-	CHECK_EQ(traffic(640, 40, 5 * US), gap);
-	/* Sparse: shorter and shorter, down to none. */
-	for (unsigned i = 0; gap; i++) {
-		CHECK(i < 20);
-		before = gap;
-		gap = traffic(64, 1, 1 * MS);
-		CHECK(gap < before);
-	}
-	CHECK_EQ(traffic(640, 1, 1 * MS), 0);
-	/* Many packets each from the start: nothing to learn. */
-	CHECK_EQ(traffic(640, 40, 20 * US), 0);
-	/* In between: neither thick nor sparse. */
-	CHECK_EQ(traffic(640, 1, 100 * US), 0);
+	irq_pace(&p, 4, 40 * US);
+	CHECK_EQ(p.frame_ns, 10 * US); /* the first is taken for what it is */
+	irq_pace(&p, 1, 26 * US);
+	CHECK_EQ(p.frame_ns, 11 * US);
+	/* An accident is no pace: it counts for 500 us at most. */
+	irq_pace(&p, 1, 5000 * MS);
+	CHECK_EQ(p.frame_ns, (15 * 11 * US + 500 * US) / 16);
+	CHECK(streaming(7 * US).frame_ns <= 7 * US);
+	CHECK(streaming(7 * US).frame_ns > 6 * US);
+}
+
+/* In frames' times, so that it is as much on a slow machine as on a fast one. */
+static void the_hold(void)
+{
+	struct net_pace p = { .frame_ns = 10 * US, .streamed = now };
+
+	now = 5000 * MS;
+	p.streamed = now;
+	CHECK_EQ(irq_hold(&p, true, now), 30 * US);
+	CHECK_EQ(irq_hold(&p, false, now), 80 * US);
+	/* For as long as the stream is one. */
+	CHECK_EQ(irq_hold(&p, true, now + 160 * US), 30 * US);
+	CHECK_EQ(irq_hold(&p, true, now + 160 * US + 1), 0);
+	CHECK_EQ(irq_hold(&p, false, now + 160 * US + 1), 0);
+	/* Too little to sleep for. */
+	p.frame_ns = 666;
+	CHECK_EQ(irq_hold(&p, true, now), 0);
+	CHECK_EQ(irq_hold(&p, false, now), 5328);
+	/* Where nothing was sent yet there is no stream. */
+	p = (struct net_pace){ .frame_ns = 10 * US };
+	CHECK_EQ(irq_hold(&p, true, now), 0);
 }
 
 /* What a transmit queue has: one small packet waits for company. */
@@ -369,58 +374,70 @@ static void a_lone_packet_waits(void)
 	CHECK(due());
 }
 
-static void adaptive_holds_off(void)
+/* Of what comes in, small packets wait for company, others do not. */
+static void adaptive_receives(void)
 {
 	policy(NET_IRQ_ADAPTIVE, 0);
-	traffic(20 * 64, 1, 5 * US);
-	CHECK_EQ(m.gap_ns, 64 * US);
-	/* Right after an interrupt the next one waits, the gap long and no longer. */
-	now += 1 * US;
 	add(1);
+	CHECK(due()); /* nobody streams */
+	decided();
+	m.hold_ns = 60 * US;
+	irq_add(&m, 66, now);
 	CHECK(!due());
-	CHECK_EQ(m.deadline, m.last + 64 * US);
-	now = m.deadline;
+	CHECK_EQ(m.deadline, now + 60 * US);
+	now += 60 * US - 1;
+	CHECK(!due());
+	now++;
 	CHECK(due());
 	decided();
-	/* Many pending ones do not make it sooner; they share it. */
-	now += 1 * US;
-	add(200);
+	/* Eight are company enough. */
+	for (unsigned i = 0; i < 7; i++) {
+		irq_add(&m, 66, now);
+		CHECK(!due());
+	}
+	irq_add(&m, 66, now);
+	CHECK(due());
+	decided();
+	/* A large one may be what somebody waits for. */
+	irq_add(&m, 66, now);
 	CHECK(!due());
+	irq_add(&m, 513, now);
+	CHECK(due());
+	decided();
 	/* While more is coming in, the owner asks again without a deadline. */
-	CHECK(!irq_due(&m, now, true, false));
-	m.pending = 3;
+	irq_add(&m, 66, now);
+	now += 1 * MS;
 	CHECK(!due_while_busy());
 	CHECK_EQ(m.deadline, 0);
+	CHECK(due());
+	/* Nor does anything wait where drain is the policy, or no buffer is left. */
+	CHECK(irq_due(&m, m.since, true, true));
+	m.hold_ns = 0;
+	CHECK(irq_due(&m, m.since, true, false));
 }
 
-static void adaptive_spares_the_sparse(void)
+static void adaptive_sends(void)
 {
 	policy(NET_IRQ_ADAPTIVE, 0);
-	traffic(20 * 64, 1, 5 * US);
-	/* Whatever it learned: a packet that comes alone does not wait. */
-	for (unsigned i = 0; i < 1000; i++) {
-		now += 64 * US + i * US;
-		add(1);
-		CHECK(due());
-		decided();
-	}
-	/* Nor the first of all. */
-	policy(NET_IRQ_ADAPTIVE, 0);
+	m.transmit = true;
+	add(3);
+	CHECK(due());
+	decided();
+	m.hold_ns = 20 * US;
+	add(7);
+	CHECK(!due());
+	CHECK_EQ(m.deadline, now + 20 * US);
 	add(1);
 	CHECK(due());
-}
-
-/* Decisions that raised nothing, as the driver was polling, teach nothing. */
-static void adaptive_ignores_the_unwanted(void)
-{
-	policy(NET_IRQ_ADAPTIVE, 0);
-	for (unsigned i = 0; i < 10000; i++) {
-		now += 5 * US;
-		add(1);
-		CHECK(due());
-		irq_decided(&m, now, false);
-	}
-	CHECK_EQ(m.gap_ns, 0);
+	decided();
+	/* One small packet has its own time. */
+	m.lone_usecs = 1000;
+	irq_add(&m, 66, now);
+	CHECK(!due());
+	CHECK_EQ(m.deadline, now + 1 * MS);
+	add(1);
+	CHECK(!due());
+	CHECK_EQ(m.deadline, now + 20 * US);
 }
 
 static void the_clock(void)
@@ -446,11 +463,11 @@ int main(void)
 		{ "0 in either is no wish: the policy counts (5.1.6.5.8.1)", half_a_wish },
 		{ "a new wish counts at once for what is pending (5.1.6.5.8.4)", changed_while_pending },
 		{ "the shorter of the driver's and the host's delay counts", wish_and_policy },
-		{ "adaptive: learns to wait in thick traffic, and to stop waiting", adaptive_learns },
+		{ "adaptive: learns what moving a frame takes", the_pace },
+		{ "adaptive: a guest that streams out is told a few frames' times later", the_hold },
 		{ "one small packet sent waits for the interrupt of another", a_lone_packet_waits },
-		{ "adaptive: waits for a gap after the last interrupt", adaptive_holds_off },
-		{ "adaptive: never delays a sparse packet", adaptive_spares_the_sparse },
-		{ "adaptive: learns only from interrupts that were raised", adaptive_ignores_the_unwanted },
+		{ "adaptive: what is received waits if it is small, and a little", adaptive_receives },
+		{ "adaptive: what was sent waits for more that was", adaptive_sends },
 		{ "the clock is in nanoseconds and does not go back", the_clock },
 	};
 

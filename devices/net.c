@@ -76,6 +76,8 @@ static const struct {
 	{ NET_F_GUEST_USO4, "guest_uso4", "uso" },
 	{ NET_F_GUEST_USO6, "guest_uso6", "uso" },
 	{ NET_F_HOST_USO, "host_uso", "uso" },
+	{ F(HASH_REPORT), "hash_report", "hash_report" },
+	{ F(RSS), "rss", "rss" },
 	{ F_SPEED_DUPLEX, "speed_duplex", "speed_duplex" },
 };
 
@@ -103,6 +105,8 @@ static const struct {
 	{ F(MQ), F(CTRL_VQ), "MQ needs CTRL_VQ" },
 	{ F(CTRL_MAC_ADDR), F(CTRL_VQ), "CTRL_MAC_ADDR needs CTRL_VQ" },
 	{ F(CTRL_GUEST_OFFLOADS), F(CTRL_VQ), "CTRL_GUEST_OFFLOADS needs CTRL_VQ" },
+	{ F(RSS), F(CTRL_VQ), "RSS needs CTRL_VQ" },
+	{ F(HASH_REPORT), F(CTRL_VQ), "HASH_REPORT needs CTRL_VQ" },
 	{ NET_F_NOTF_COAL, F(CTRL_VQ), "NOTF_COAL needs CTRL_VQ" },
 	{ NET_F_VQ_NOTF_COAL, F(CTRL_VQ), "VQ_NOTF_COAL needs CTRL_VQ" },
 };
@@ -140,6 +144,16 @@ const char *net_feature_switch(unsigned i)
 			return features[k].off;
 	}
 	return NULL;
+}
+
+/*
+ * Drivers take all that is offered, and with this every frame received costs a
+ * look at it, a hash and 8 bytes more, for a number that most guests can work
+ * out when they need it.
+ */
+u64 net_features_on_demand(void)
+{
+	return F(HASH_REPORT);
 }
 
 static const char *check_features(struct virtio_dev *dev, u64 accepted)
@@ -200,6 +214,35 @@ void net_apply_pairs(struct net *net)
 		tap_attach_queue(net->tap_fd[i], i < net->set.pairs);
 }
 
+/*
+ * Without RSS there is no program in the tap: tun by itself sends a flow's
+ * frames to the pair on which the driver last sent that flow, which is just
+ * what automatic receive steering is to do (5.1.6.5.6.1).
+ */
+int net_apply_steering(struct net *net)
+{
+	int err;
+
+	if (!net->steering)
+		return 0;
+	err = tap_steer(net->tap_fd[0], net->set.steered ? net->steering->program : -1);
+	if (err == -ENOTTY) /* not a tap: a test's socket */
+		err = 0;
+	if (err)
+		warn("tap %s: cannot set the steering of frames: %s", net->tap_name, strerror(-err));
+	return err;
+}
+
+static void apply_header(struct net *net)
+{
+	for (unsigned i = 0; i < net->pairs; i++) {
+		int err = tap_set_header(net->tap_fd[i], net_header(net));
+
+		if (err && err != -ENOTTY)
+			warn("tap %s: cannot set the size of the header: %s", net->tap_name, strerror(-err));
+	}
+}
+
 void net_status_bits(struct net *net, u16 on, u16 off)
 {
 	u16 *status = (u16 *)((u8 *)virtio_reg(&net->dev, VIRTIO_MMIO_CONFIG) +
@@ -245,11 +288,13 @@ static void settings_reset(struct net *net)
 	filter_reset(&net->set.filter, net->mac, accepted & F(CTRL_RX), accepted & F(CTRL_VLAN));
 	net->set.offloads = accepted & NET_GUEST_OFFLOADS;
 	net->set.pairs = 1;
-	/* 5.1.2: where the control queue is depends on MQ. */
-	net->control_queue = accepted & F(MQ) ? 2 * net->pairs : 2;
+	/* 5.1.2: where the control queue is depends on these. */
+	net->control_queue = accepted & (F(MQ) | F(RSS)) ? 2 * net->pairs : 2;
 	net->control_pair = net->control_queue == 2 * net->pairs ? 0 : 1;
 	net_apply_pairs(net);
+	net_apply_steering(net);
 	net_apply_offloads(net);
+	apply_header(net);
 	drain_tap(net);
 }
 
@@ -387,6 +432,11 @@ static void init_config(struct net *net, const struct net_params *p)
 		.duplex = DUPLEX_FULL,
 	};
 
+	if (net->dev.offered & (F(RSS) | F(HASH_REPORT))) {
+		config.rss_max_key_size = HASH_KEY;
+		config.rss_max_indirection_table_length = STEERING_TABLE;
+		config.supported_hash_types = HASH_TYPES;
+	}
 	memcpy(config.mac, p->mac, sizeof(config.mac));
 	virtio_config_set(&net->dev, 0, &config, MIN(sizeof(config), (size_t)VIRTIO_CONFIG_SIZE));
 }
@@ -411,8 +461,10 @@ struct net *net_new(const struct net_params *p, const struct mem *m, char *err, 
 		dev->queue[i].max = p->queue_size;
 	for (unsigned i = 0; i < ARRAY_SIZE(features); i++)
 		all |= features[i].bit;
-	if (p->pairs == 1)
-		all &= ~F(MQ);
+	if (p->pairs == 1 || p->declined & F(MQ))
+		all &= ~(F(MQ) | F(RSS)); /* with one pair there is nothing to choose */
+	if (!p->steering)
+		all &= ~F(RSS);
 	/*
 	 * Linux posts new receive buffers when more than half of a small ring
 	 * is used up: what it leaves there may not hold a frame of 64 KiB, and
@@ -424,6 +476,7 @@ struct net *net_new(const struct net_params *p, const struct mem *m, char *err, 
 		all &= ~(NET_F_GUEST_USO | NET_F_HOST_USO);
 	dev->offered = offer(all & ~p->declined);
 	net->tap_name = p->tap_name;
+	net->steering = p->steering;
 	memcpy(net->tap_fd, p->tap_fd, p->pairs * sizeof(int));
 	memcpy(net->mac, p->mac, sizeof(net->mac));
 
@@ -462,6 +515,9 @@ int net_start(struct net *net)
 void net_free(struct net *net)
 {
 	virtio_quiesce(&net->dev);
+	/* The tap may stay, and the program with it. */
+	net->set.steered = false;
+	net_apply_steering(net);
 	for (unsigned i = 0; i < net->pairs; i++) {
 		if (net->worker[i]->started) {
 			worker_call(net->worker[i], WORKER_EXIT);

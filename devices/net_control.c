@@ -159,23 +159,137 @@ static bool announce_command(struct net_worker *w, const struct command *c)
 	return true;
 }
 
-static bool mq_command(struct net_worker *w, const struct command *c)
+/* Who chooses among the tap's queues; false, and all as it was, if it refuses. */
+static bool set_steered(struct net_worker *w, bool steered)
 {
-	bool fewer;
-	u16 pairs;
+	struct net_settings *set = &w->net->set;
+	bool was = set->steered;
 
-	if (!HAS(w, MQ) || c->cmd != VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET || c->len != sizeof(pairs))
+	if (was == steered)
+		return true;
+	set->steered = steered;
+	if (net_apply_steering(w->net)) {
+		set->steered = was;
 		return false;
-	memcpy(&pairs, c->data, sizeof(pairs));
-	if (!pairs || pairs > w->net->pairs)
-		return false;
-	fewer = pairs < w->net->set.pairs;
+	}
+	return true;
+}
+
+static void use_pairs(struct net_worker *w, unsigned pairs)
+{
+	bool fewer = pairs < w->net->set.pairs;
+
 	w->net->set.pairs = pairs;
 	/* Only a queue that is attached can be read: stop first, or start after. */
 	if (fewer)
 		configure_all(w);
 	net_apply_pairs(w->net);
+}
+
+static bool pairs_command(struct net_worker *w, const struct command *c)
+{
+	u16 pairs;
+
+	if (!HAS(w, MQ) || c->len != sizeof(pairs))
+		return false;
+	memcpy(&pairs, c->data, sizeof(pairs));
+	if (!pairs || pairs > w->net->pairs)
+		return false;
+	/* Of this and RSS the last one sent counts (5.1.6.5.6). */
+	if (!set_steered(w, false))
+		return false;
+	use_pairs(w, pairs);
 	return true;
+}
+
+/*
+ * What both commands begin and end with; the middle is another length for each.
+ * Newer Linux sends a byte more than there is: its structure's padding.
+ */
+static bool take_hash(const struct command *c, size_t key_at, u8 key_len, struct hash_config *to)
+{
+	memset(to, 0, sizeof(*to));
+	memcpy(&to->types, c->data, sizeof(to->types));
+	if (to->types & ~HASH_TYPES || key_len > HASH_KEY || (to->types && !key_len))
+		return false;
+	if (key_at + key_len != 2 + c->len && key_at + key_len + 1 != 2 + c->len)
+		return false;
+	return copy_from(c, key_at, to->key, key_len);
+}
+
+/* A pair to steer to: the driver may name those alone that it enabled. */
+static bool is_pair(const struct net_worker *w, u16 pair)
+{
+	return pair < w->net->pairs && w->dev->queue[net_rxq(pair)].ready;
+}
+
+/* 5.1.6.5.7: types, mask, unclassified; a table; pairs to send with, key. */
+static bool rss_command(struct net_worker *w, const struct command *c)
+{
+	struct { u16 max_tx; u8 key_len; } __attribute__((packed)) tail;
+	struct steering_rules r;
+	unsigned pairs, n;
+	size_t at = 2 + 8;
+	u16 mask;
+
+	if (!HAS(w, RSS) || c->len < 8)
+		return false;
+	memcpy(&mask, c->data + 4, sizeof(mask));
+	memcpy(&r.unclassified, c->data + 6, sizeof(r.unclassified));
+	n = mask + 1u;
+	if (n > STEERING_TABLE || n & mask || !is_pair(w, r.unclassified))
+		return false;
+	r.n = (u16)n;
+	if (!copy_from(c, at, r.pair, n * sizeof(r.pair[0])))
+		return false;
+	at += n * sizeof(r.pair[0]);
+	if (!copy_from(c, at, &tail, sizeof(tail)) ||
+	    !take_hash(c, at + sizeof(tail), tail.key_len, &r.hash))
+		return false;
+	if (!tail.max_tx || tail.max_tx > w->net->pairs)
+		return false;
+	pairs = MAX(tail.max_tx, r.unclassified + 1u);
+	for (unsigned i = 0; i < n; i++) {
+		if (!is_pair(w, r.pair[i]))
+			return false;
+		pairs = MAX(pairs, r.pair[i] + 1u);
+	}
+	/* If the tap refuses, nobody follows these rules, nor those that were there. */
+	steering_set(w->net->steering, &r);
+	if (!set_steered(w, true))
+		return false;
+	w->net->set.hash = r.hash;
+	use_pairs(w, pairs);
+	return true;
+}
+
+/*
+ * 5.1.6.5.6.4.  The reserved words in its middle are not looked at: Linux sends
+ * what it would for RSS, and for a long time a number of pairs with it.
+ */
+static bool hash_command(struct net_worker *w, const struct command *c)
+{
+	struct hash_config hash;
+
+	if (!HAS(w, HASH_REPORT) || c->len < 13 || !take_hash(c, 2 + 13, c->data[12], &hash))
+		return false;
+	if (!set_steered(w, false))
+		return false;
+	w->net->set.hash = hash;
+	return true;
+}
+
+static bool mq_command(struct net_worker *w, const struct command *c)
+{
+	switch (c->cmd) {
+	case VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET:
+		return pairs_command(w, c);
+	case VIRTIO_NET_CTRL_MQ_RSS_CONFIG:
+		return rss_command(w, c);
+	case VIRTIO_NET_CTRL_MQ_HASH_CONFIG:
+		return hash_command(w, c);
+	}
+	return false;
 }
 
 static bool offloads_command(struct net_worker *w, const struct command *c)

@@ -31,7 +31,16 @@
 #define MAX_WAITING 3
 #define MAX_FAILURES 16
 
+/* What of the header is not the tap's: all there is behind this. */
+struct header_tail {
+	u16 num_buffers;
+	u32 hash_value;
+	u16 hash_report, padding;
+} __attribute__((packed));
+
+#define TAIL_AT offsetof(struct virtio_net_hdr_v1, num_buffers)
 _Static_assert(sizeof(struct virtio_net_hdr_v1) == TAP_HEADER, "the header is the tap's");
+_Static_assert(TAIL_AT + sizeof(struct header_tail) == TAP_HEADER_HASH, "and with a hash");
 
 int rx_init(struct net_rx *rx)
 {
@@ -102,7 +111,7 @@ static struct rx_chain *fetch(struct net_worker *w)
 	}
 	if (c.n_out)
 		virtq_break(rx->vq, "readable descriptor in a receive chain");
-	else if (r->len < TAP_HEADER)
+	else if (r->len < w->header)
 		virtq_break(rx->vq, "receive chain has no room for the header");
 	if (rx->vq->broken) {
 		/* Not to the spare ones: a read that is still posted would use it. */
@@ -236,7 +245,7 @@ void rx_completed(struct net_worker *w, unsigned slot, int result)
 	rx->waiting -= s->waits;
 	if (!rx->in_flight)
 		rx->cancelling = false;
-	if (result >= TAP_HEADER && result <= TAP_MAX_FRAME) {
+	if (result >= (int)w->header && result <= TAP_MAX_FRAME) {
 		s->frame = (u32)result;
 		rx->done[rx->n_done++] = (u8)slot;
 		rx->came++;
@@ -294,13 +303,13 @@ static bool is_acceptable(const struct net_rx *rx, const struct virtio_net_hdr_v
 	       (!(h->gso_type & VIRTIO_NET_HDR_GSO_ECN) || (rx->gso_allowed & 1u << 7));
 }
 
-/* num_buffers is the header's last word: tun leaves it to us. */
-static void set_num_buffers(const struct rx_chain *c, u16 n)
+/* Complete a header of so many bytes: tun leaves its end to us. */
+static void finish_header(const struct rx_chain *c, const struct header_tail *tail, size_t header)
 {
-	size_t at = offsetof(struct virtio_net_hdr_v1, num_buffers);
-	const u8 *from = (const u8 *)&n;
+	size_t at = TAIL_AT, left = header - at;
+	const u8 *from = (const u8 *)tail;
 
-	for (unsigned i = 0, left = sizeof(n); left; i++) {
+	for (unsigned i = 0; left; i++) {
 		while (left && at < c->iov[i].iov_len) {
 			((u8 *)c->iov[i].iov_base)[at++] = *from++;
 			left--;
@@ -390,15 +399,16 @@ static void give(struct net_rx *rx, struct rx_slot *s)
 static enum placed place(struct net_worker *w, struct rx_slot *s)
 {
 	struct net_rx *rx = &w->rx;
-	u8 head[TAP_HEADER + FILTER_FRAME_HEAD];
-	size_t have = peek(s, head, sizeof(head));
+	u8 head[TAP_HEADER_HASH + HASH_FRAME_HEAD];
+	const u8 *frame = head + w->header;
+	size_t have = peek(s, head, w->header + rx->looks_at) - w->header;
+	struct header_tail tail = { 0 };
 	struct virtio_net_hdr_v1 h;
 	enum placed r;
-	u32 left = s->frame;
-	u16 n = 0;
+	u32 left = s->frame, hash;
 
 	memcpy(&h, head, sizeof(h));
-	if (!filter_accepts(&rx->filter, head + TAP_HEADER, have - TAP_HEADER)) {
+	if (!filter_accepts(&rx->filter, frame, have)) {
 		COUNT(w->count.rx_filtered, 1);
 		return DROPPED;
 	}
@@ -415,15 +425,19 @@ static enum placed place(struct net_worker *w, struct rx_slot *s)
 		copy_spill(s);
 		COUNT(w->count.rx_spilled, 1);
 	}
-	for (; left; n++)
-		left -= MIN(left, s->chain[n]->len);
-	set_num_buffers(s->chain[0], n);
+	for (; left; tail.num_buffers++)
+		left -= MIN(left, s->chain[tail.num_buffers]->len);
+	if (rx->reports_hash) {
+		tail.hash_report = hash_frame(rx->hash_table, rx->hash.types, frame, have, &hash);
+		tail.hash_value = hash;
+	}
+	finish_header(s->chain[0], &tail, w->header);
 	/* 5.1.6.4.1; tun says "the checksum is good" unasked.  They are its first byte. */
 	if (!rx->csum_allowed)
 		*(u8 *)s->chain[0]->iov[0].iov_base = 0;
 	give(rx, s);
 	COUNT(w->count.rx_packets, 1);
-	COUNT(w->count.rx_bytes, s->frame - TAP_HEADER);
+	COUNT(w->count.rx_bytes, s->frame - w->header);
 	COUNT(w->count.rx_gso, h.gso_type != VIRTIO_NET_HDR_GSO_NONE);
 	return PLACED;
 }

@@ -36,7 +36,7 @@ unsigned tx_post(struct net_worker *w)
 			virtq_break(tx->vq, "writable descriptor in a transmit chain");
 			break;
 		}
-		if (c.out_len <= TAP_HEADER) {
+		if (c.out_len <= w->header) {
 			COUNT(w->count.tx_drop_short, 1);
 			virtq_add_used(tx->vq, c.head, 0);
 			irq_add(&tx->irq, 0, w->now);
@@ -61,7 +61,7 @@ void tx_completed(struct net_worker *w, unsigned slot, int result)
 		COUNT(w->count.tx_errors, 1);
 	} else {
 		COUNT(w->count.tx_packets, 1);
-		COUNT(w->count.tx_bytes, (u64)result - TAP_HEADER);
+		COUNT(w->count.tx_bytes, (u64)result - w->header);
 		if (result > NET_IRQ_SMALL)
 			w->pace.streamed = w->now;
 	}

@@ -54,6 +54,13 @@ void worker_configure(struct net_worker *w)
 	rx->filter = set->filter;
 	rx->off = w->pair >= set->pairs;
 	rx->mergeable = w->dev->accepted & VIRTIO_BIT(VIRTIO_NET_F_MRG_RXBUF);
+	w->header = net_header(w->net);
+	rx->reports_hash = w->dev->accepted & VIRTIO_BIT(VIRTIO_NET_F_HASH_REPORT);
+	rx->looks_at = rx->reports_hash ? HASH_FRAME_HEAD : FILTER_FRAME_HEAD;
+	if (rx->reports_hash && memcmp(&rx->hash, &set->hash, sizeof(rx->hash))) {
+		rx->hash = set->hash;
+		hash_build(rx->hash_table, rx->hash.key);
+	}
 	rx->csum_allowed = set->offloads & VIRTIO_BIT(VIRTIO_NET_F_GUEST_CSUM);
 	rx->gso_allowed = 0;
 	if (set->offloads & VIRTIO_BIT(VIRTIO_NET_F_GUEST_TSO4))

@@ -11,13 +11,16 @@
 #ifndef RINGLET_NET_WORKER_H
 #define RINGLET_NET_WORKER_H
 
+#include <linux/virtio_net.h>
 #include <pthread.h>
 
 #include "engine.h"
 #include "net.h"
 #include "net_filter.h"
+#include "net_hash.h"
 #include "net_irq.h"
 #include "tap.h"
+#include "tap_steering.h"
 #include "virtio.h"
 
 /* Count without a locked instruction: one writer, whole words. */
@@ -71,6 +74,10 @@ struct net_rx {
 	bool off;	   /* its pair is not in use (5.1.6.5.5): post no read */
 	struct net_filter filter;
 	struct net_moderation irq;
+	u16 looks_at;	   /* bytes of a frame that must be seen to place it */
+	bool reports_hash; /* HASH_REPORT */
+	struct hash_config hash; /* what hash_table was built from */
+	hash_table hash_table;
 
 	struct rx_chain *pool; /* VIRTQ_MAX_SIZE of them, all below point in */
 	struct rx_chain **free;
@@ -117,6 +124,8 @@ struct net_settings {
 	struct net_filter filter;
 	u64 offloads; /* receive offloads in effect, feature bits */
 	unsigned pairs;
+	bool steered;		 /* by RSS: the rules are in net->steering */
+	struct hash_config hash; /* for HASH_REPORT */
 	struct net_coal rx_all, tx_all; /* for a queue that is reset */
 	struct net_coal rx[NET_MAX_PAIRS], tx[NET_MAX_PAIRS];
 };
@@ -135,6 +144,7 @@ struct net_worker {
 	struct virtio_dev *dev;
 	unsigned pair;
 	struct engine *engine;
+	u32 header; /* bytes of it in front of every frame */
 	struct net_rx rx;
 	struct net_tx tx;
 	struct virtq *control; /* the control queue, if it is this thread's */
@@ -171,6 +181,7 @@ struct net {
 	struct net_settings set;
 	int tap_fd[NET_MAX_PAIRS];
 	const char *tap_name;
+	struct steering *steering; /* NULL: there is no RSS */
 	u8 mac[6]; /* as made; the driver may set another until reset */
 };
 
@@ -184,6 +195,12 @@ static inline unsigned net_rxq(unsigned pair)
 static inline unsigned net_txq(unsigned pair)
 {
 	return 2 * pair + 1;
+}
+
+/* 5.1.6: in front of every frame, both ways. */
+static inline u32 net_header(const struct net *net)
+{
+	return net->dev.accepted & VIRTIO_BIT(VIRTIO_NET_F_HASH_REPORT) ? TAP_HEADER_HASH : TAP_HEADER;
 }
 
 /* Main thread. */
@@ -200,6 +217,8 @@ void worker_call(struct net_worker *w, enum worker_command c);
 int net_apply_offloads(struct net *net);
 /* Attach as many of the tap's queues as set.pairs says. */
 void net_apply_pairs(struct net *net);
+/* Have RSS choose the tap's queue, or tun, as set.steered says; 0 or -errno. */
+int net_apply_steering(struct net *net);
 /* Any thread: bits of the configuration space's status word. */
 void net_status_bits(struct net *net, u16 on, u16 off);
 

@@ -82,11 +82,12 @@ static int say_why(const char *name, unsigned queues, int e, char *err, size_t e
 /* What both ways of getting a tap share, for each queue. */
 static int prepare(struct tap *t, int fd, char *err, size_t err_size)
 {
-	int size = TAP_HEADER, one = 1;
+	int one = 1;
 
-	if (ioctl(fd, TUNSETVNETHDRSZ, &size) || ioctl(fd, TUNSETVNETLE, &one))
-		return FAIL("tap %s does not take %d-byte virtio-net headers: %s", t->name, size,
+	if (tap_set_header(fd, TAP_HEADER) || ioctl(fd, TUNSETVNETLE, &one))
+		return FAIL("tap %s does not take %d-byte virtio-net headers: %s", t->name, TAP_HEADER,
 			    strerror(errno));
+	tap_steer(fd, -1); /* whoever had it before may have left a program */
 	t->uso = !tap_set_offload(fd, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_USO4 | TUN_F_USO6);
 	if (tap_set_offload(fd, 0))
 		return FAIL("cannot set the offloads of tap %s: %s", t->name, strerror(errno));
@@ -163,6 +164,18 @@ int tap_attach_queue(int fd, bool attach)
 
 	/* EINVAL: it is in that state already. */
 	return ioctl(fd, TUNSETQUEUE, &ifr) && errno != EINVAL ? -errno : 0;
+}
+
+int tap_set_header(int fd, unsigned size)
+{
+	int bytes = (int)size;
+
+	return ioctl(fd, TUNSETVNETHDRSZ, &bytes) ? -errno : 0;
+}
+
+int tap_steer(int fd, int program)
+{
+	return ioctl(fd, TUNSETSTEERINGEBPF, &program) ? -errno : 0;
 }
 
 int tap_watch(void)

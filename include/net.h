@@ -11,6 +11,7 @@
 
 struct mem;
 struct net;
+struct steering;
 struct virtio_dev;
 
 #define NET_MAX_PAIRS 16
@@ -37,6 +38,7 @@ struct net_params {
 	const int *tap_fd; /* one per pair; stay the caller's, must outlive the device */
 	bool tap_uso;	   /* the tap takes UDP segmentation */
 	const char *tap_name;
+	struct steering *steering; /* for RSS, or NULL; as tap_fd */
 	const u16 *cpus; /* processors for the device threads, n_cpus of them */
 	unsigned n_cpus; /* 0: any */
 };
@@ -89,6 +91,8 @@ void net_set_link(struct net *net, bool up);
  */
 u64 net_feature_bits(const char *name);
 const char *net_feature_switch(unsigned i);
+/* Those that are not to be offered unless somebody asks for them. */
+u64 net_features_on_demand(void);
 
 /* Names of the feature bits of mask, comma separated, for messages. */
 const char *net_feature_names(u64 mask, char *buf, size_t size);

@@ -10,10 +10,14 @@
 
 #include "base.h"
 
-/* The header in front of every frame: struct virtio_net_hdr_v1. */
+/*
+ * The header in front of every frame: struct virtio_net_hdr_v1, or for drivers
+ * that took VIRTIO_NET_F_HASH_REPORT struct virtio_net_hdr_v1_hash.
+ */
 #define TAP_HEADER 12
+#define TAP_HEADER_HASH 20
 /* Header, Ethernet with one VLAN tag, and the largest GSO payload. */
-#define TAP_MAX_FRAME (TAP_HEADER + 18 + 65536)
+#define TAP_MAX_FRAME (TAP_HEADER_HASH + 18 + 65536)
 
 #define TAP_MAX_QUEUES 16
 
@@ -48,6 +52,13 @@ int tap_configure(struct tap *t, u32 ip, unsigned prefix, unsigned mtu, unsigned
 int tap_set_offload(int fd, unsigned offload);
 /* Any thread, no privilege needed: whether frames are sent to this queue. */
 int tap_attach_queue(int fd, bool attach);
+/* The same: bytes of the header, of frames read and written from now on. */
+int tap_set_header(int fd, unsigned size);
+/*
+ * The same: let a BPF program choose the queue of each frame; -1: none, tun
+ * sends a flow's frames to the queue in which that flow was last written.
+ */
+int tap_steer(int fd, int program);
 
 /*
  * Main thread: a descriptor that becomes readable when an interface's state

@@ -60,7 +60,7 @@ static void random_features(struct conf_net *n)
 
 	for (unsigned i = 0; (name = net_feature_switch(i)); i++)
 		if (!below(often))
-			n->declined |= net_feature_bits(name);
+			n->declined ^= net_feature_bits(name);
 }
 
 static void random_net(struct conf_net *n)
@@ -69,6 +69,7 @@ static void random_net(struct conf_net *n)
 	n->queue_size = 1024;
 	n->queues = 1;
 	n->irq = NET_IRQ_DRAIN;
+	n->declined = net_features_on_demand();
 	n->mmio_strict = below(2);
 	n->mode = below(4) ? NET_TAP : NET_NONE;
 	if (n->mode == NET_NONE)
@@ -291,7 +292,7 @@ static bool is_key(const char *name, size_t len)
 /* Every word that looks like a key is one, and every feature that is listed. */
 static void documented_keys_are_true(void)
 {
-	static const char key[] = ".It Cm ", switched[] = "FEATURE=on|off   offer it to the guest (on):";
+	static const char key[] = ".It Cm ", switched[] = "FEATURE=on|off   offer it to the guest (on, the last one off):";
 	struct outcome help = in_child(print_help, NULL);
 	char *manual = read_manual(), *list = strstr(help.text, switched), name[64];
 	unsigned n = 0;

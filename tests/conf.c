@@ -25,7 +25,7 @@ static void defaults(void)
 	CHECK_EQ(c.net.fd, -1);
 	CHECK_EQ(c.net.queues, 1);
 	CHECK_EQ(c.net.irq, NET_IRQ_DRAIN);
-	CHECK_EQ(c.net.declined, 0);
+	CHECK_EQ(c.net.declined, net_features_on_demand());
 	CHECK_EQ(c.pin.n, 0);
 	CHECK_EQ(c.timeout, 0);
 	CHECK(!c.user);
@@ -151,7 +151,7 @@ static void net_keys(void)
 	CHECK_EQ(c.net.irq, NET_IRQ_PENDING);
 	CHECK_EQ(c.net.irq_usecs, 200);
 	CHECK(c.net.declined);
-	CHECK_EQ(c.net.declined, net_feature_bits("tso"));
+	CHECK_EQ(c.net.declined, net_feature_bits("tso") | net_features_on_demand());
 	CHECK_EQ(c.net.io, IO_POLL);
 	CHECK_EQ(c.net.cpus.n, 3);
 	CHECK_EQ(c.net.cpus.cpu[0], 1);
@@ -201,11 +201,11 @@ static void feature_switches(void)
 		parse(&c, line);
 		bits = net_feature_bits(name);
 		CHECK(bits && !(bits & sum));
-		CHECK_EQ(c.net.declined, bits);
+		CHECK_EQ(c.net.declined, bits | net_features_on_demand());
 		conf_free(&c);
 		snprintf(line, sizeof(line), "vmlinux -n %s=on", name);
 		parse(&c, line);
-		CHECK_EQ(c.net.declined, 0);
+		CHECK_EQ(c.net.declined, net_features_on_demand() & ~bits);
 		conf_free(&c);
 		snprintf(all + strlen(all), sizeof(all) - strlen(all), ",%s=off", name);
 		sum |= bits;
@@ -257,7 +257,7 @@ static void tap_is_implied(void)
 	CHECK_EQ(c.net.queues, 1);
 	CHECK_EQ(c.net.irq, NET_IRQ_DRAIN);
 	CHECK_EQ(c.net.irq_usecs, 0);
-	CHECK_EQ(c.net.declined, 0);
+	CHECK_EQ(c.net.declined, net_features_on_demand());
 	CHECK_EQ(c.net.io, IO_URING);
 	CHECK_EQ(c.net.mtu, 0);
 	CHECK_EQ(c.net.prefix, 0);

@@ -20,6 +20,9 @@ static struct {
 	unsigned sets, moves; /* how often offloads were set, queues moved */
 	bool detached[NET_MAX_PAIRS];
 	unsigned read_while_detached; /* times a queue was let go with reads in it */
+	unsigned header[NET_MAX_PAIRS];
+	int program; /* that steers, or -1 */
+	bool refuses_programs;
 } tap;
 
 int tap_set_offload(int fd, unsigned offload)
@@ -43,6 +46,23 @@ int tap_attach_queue(int fd, bool attach)
 		if (!attach && b.net->worker[i]->rx.in_flight)
 			__atomic_fetch_add(&tap.read_while_detached, 1, __ATOMIC_SEQ_CST);
 	}
+	return 0;
+}
+
+int tap_set_header(int fd, unsigned size)
+{
+	for (unsigned i = 0; i < b.net->pairs; i++)
+		if (b.net->tap_fd[i] == fd)
+			STORE_ONCE(&tap.header[i], size);
+	return 0;
+}
+
+int tap_steer(int fd, int program)
+{
+	(void)fd;
+	if (LOAD_ONCE(&tap.refuses_programs))
+		return -EINVAL;
+	STORE_ONCE(&tap.program, program);
 	return 0;
 }
 

@@ -39,7 +39,7 @@ enum kind { URING, URING_WAITING, POLL };
 #define SPEED_DUPLEX VIRTIO_BIT(63)
 #define USO (NET_F_HOST_USO | NET_F_GUEST_USO)
 /* All that is offered by a device with one pair, on a tap without UDP segmentation. */
-#define OFFERED (USUAL | CONTROL | RING_RESET | SPEED_DUPLEX)
+#define OFFERED (USUAL | CONTROL | RING_RESET | SPEED_DUPLEX | F(HASH_REPORT))
 
 #define HEADER 12u
 #define LARGEST 65550u /* bytes of the largest frame without its header */
@@ -57,6 +57,7 @@ struct bench_setup {
 	bool datagram; /* SOCK_DGRAM instead of SOCK_SEQPACKET */
 	unsigned pairs; /* 0: 1 */
 	bool uso;	/* a tap that takes UDP segmentation */
+	struct steering *steering;
 	u64 declined;
 	enum net_irq_policy irq;
 	u32 irq_usecs;
@@ -138,6 +139,7 @@ static inline void bench_open(struct bench_setup setup)
 		.irq_usecs = setup.irq_usecs,
 		.tap_uso = setup.uso,
 		.tap_name = "tap9",
+		.steering = setup.steering,
 	};
 	int s[2], size = 212992; /* what every host allows */
 	int taps[NET_MAX_PAIRS];
@@ -194,7 +196,7 @@ static inline void bench_open(struct bench_setup setup)
 /* Pairs that this driver knows of, and where its control queue is (5.1.2). */
 static inline unsigned bench_pairs(void)
 {
-	return b.setup.features & F(MQ) ? b.setup.pairs : 1;
+	return b.setup.features & (F(MQ) | F(RSS)) ? b.setup.pairs : 1;
 }
 
 /* A driver from FEATURES_OK to DRIVER_OK, with empty rings, at pair 0. */

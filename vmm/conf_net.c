@@ -251,9 +251,13 @@ static void parse_irq(const char *where, const char *value, struct conf_net *net
 static void parse_switch(const char *where, const char *value, const char *name,
 			 struct conf_net *net)
 {
+	u64 bits = net_feature_bits(name);
+
 	if (!strcmp(value, "off"))
-		net->declined |= net_feature_bits(name);
-	else if (strcmp(value, "on"))
+		net->declined |= bits;
+	else if (!strcmp(value, "on"))
+		net->declined &= ~bits;
+	else
 		die_args("%s%s: not known; write on or off%s", where, value,
 			 strcmp(name, "mq") ? "" : ", and how many pairs of queues with queues=");
 }
@@ -432,6 +436,7 @@ void conf_net_init(struct conf_net *net)
 	net->queue_size = DEFAULT_QUEUE_SIZE;
 	net->queues = 1;
 	net->irq = NET_IRQ_DRAIN;
+	net->declined = net_features_on_demand();
 }
 
 void conf_net_parse(struct conf_net *net, const char *list)

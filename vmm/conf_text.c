@@ -90,13 +90,15 @@ static void put_irq(FILE *f, const struct conf_net *net)
 		fprintf(f, ":%u", net->irq_usecs);
 }
 
+/* Those that are not as they are when nothing is said of them. */
 static void put_declined(FILE *f, u64 declined)
 {
+	u64 changed = declined ^ net_features_on_demand();
 	const char *name;
 
 	for (unsigned i = 0; (name = net_feature_switch(i)); i++)
-		if (declined & net_feature_bits(name))
-			fprintf(f, ",%s=off", name);
+		if (changed & net_feature_bits(name))
+			fprintf(f, ",%s=%s", name, declined & net_feature_bits(name) ? "off" : "on");
 }
 
 static void put_net(FILE *f, const struct conf_net *net)
@@ -205,10 +207,11 @@ static const char help[] =
 	"                       delay:USEC, pending:USEC, adaptive (drain)\n"
 	"      io=uring|poll    how the tap is read and written (uring)\n"
 	"      cpus=LIST        processors for the device threads, like 1-2 or 1:3\n"
-	"      FEATURE=on|off   offer it to the guest (on): csum, tso, uso, mrg_rxbuf,\n"
-	"                       indirect, event_idx, ctrl_vq, ctrl_rx, ctrl_vlan,\n"
-	"                       ctrl_mac_addr, guest_offloads, announce, mq, notf_coal,\n"
-	"                       ring_reset, status, speed_duplex, mtu_feature\n"
+	"      FEATURE=on|off   offer it to the guest (on, the last one off): csum, tso,\n"
+	"                       uso, mrg_rxbuf, indirect, event_idx, ctrl_vq, ctrl_rx,\n"
+	"                       ctrl_vlan, ctrl_mac_addr, guest_offloads, announce, mq,\n"
+	"                       rss, notf_coal, ring_reset, status, speed_duplex,\n"
+	"                       mtu_feature, hash_report\n"
 	"  --mmio-strict        virtio InterruptStatus exactly as specified, slower\n"
 	"\n"
 	"Running:\n"

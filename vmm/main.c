@@ -19,12 +19,14 @@
 #include "net.h"
 #include "sandbox.h"
 #include "tap.h"
+#include "tap_steering.h"
 #include "virtio.h"
 #include "vm.h"
 
 static struct conf conf;
 static struct vm vm;
 static struct tap tap;
+static struct steering steering = { .program = -1 };
 static int link_fd = -1; /* says when the tap may have gone up or down */
 static struct net *net;
 
@@ -101,6 +103,12 @@ static void open_net(void)
 	p.tap_fd = tap.fd;
 	p.tap_uso = tap.uso;
 	p.tap_name = tap.name;
+	if (n->queues > 1 && !(n->declined & net_feature_bits("rss"))) {
+		if (steering_open(&steering, err, sizeof(err)))
+			info("net: no RSS: %s", err);
+		else
+			p.steering = &steering;
+	}
 	net = net_new(&p, &vm.mem, err, sizeof(err));
 	if (!net)
 		die("%s", err);
@@ -229,6 +237,7 @@ static int run(void)
 	say_counters();
 	if (net)
 		net_free(net);
+	steering_close(&steering);
 	tap_close(&tap);
 	status = report();
 	vm_close(&vm);

@@ -39,11 +39,14 @@ fail() {
 }
 skip() { made=$((made + 1)); echo "ok $made - $1 # SKIP $2"; }
 
+# The end of a text, if it is long.
+end_of() { if ((${#1} > 2000)); then echo "${1: -2000}"; else echo "$1"; fi; }
+
 # ok CLAIM COMMAND...: the command succeeds; what it prints is shown if not.
 ok() {
 	local claim=$1 said
 	shift
-	if said=$("$@" 2>&1); then pass "$claim"; else fail "$claim" "$* failed" "${said: -2000}"; fi
+	if said=$("$@" 2>&1); then pass "$claim"; else fail "$claim" "$* failed" "$(end_of "$said")"; fi
 }
 
 # is CLAIM GOT WANT
@@ -52,11 +55,11 @@ is() { if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" "got:  $2" "want: $3";
 # like CLAIM TEXT PATTERN (of the shell's kind); unlike
 like() {
 	# shellcheck disable=SC2053 # a pattern is meant
-	if [[ $2 == $3 ]]; then pass "$1"; else fail "$1" "got:  ${2: -2000}" "want: $3"; fi
+	if [[ $2 == $3 ]]; then pass "$1"; else fail "$1" "got:  $(end_of "$2")" "want: $3"; fi
 }
 unlike() {
 	# shellcheck disable=SC2053
-	if [[ $2 != $3 ]]; then pass "$1"; else fail "$1" "got:  ${2: -2000}" "not:  $3"; fi
+	if [[ $2 != $3 ]]; then pass "$1"; else fail "$1" "got:  $(end_of "$2")" "not:  $3"; fi
 }
 
 # holds CLAIM EXPRESSION [TEXT]: arithmetic

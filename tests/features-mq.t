@@ -9,7 +9,7 @@
 . "$(dirname "$0")/lib.sh"
 in_lab "$@"
 . tests/traffic.sh
-plan 27
+plan 29
 
 # pings NAME CPU COUNT: by the guest, from this processor.
 pings() { console "$1" "taskset $((1 << $2)) /usr/bin/ping -q -c $3 -i 0.002 ${ip[$1]%.*}.1"; }
@@ -29,6 +29,18 @@ used() {
 	for i in 0 1 2 3; do echo $((after[i] - before[i] >= 90)); done | tr '\n' ' '
 }
 
+# flows NAME: of forty datagrams, each of a flow that the tap has not met, how
+# many arrive, whichever pair it chooses for them.
+flows() {
+	counting "$1"
+	perl -MIO::Socket::INET -e '
+		for my $port (4100 .. 4139) {
+			my $s = IO::Socket::INET->new(Proto => "udp", PeerAddr => $ARGV[0], PeerPort => 9, LocalPort => $port) or die;
+			$s->send("x" x 64) or die $!;
+		}' "${ip[$1]}"
+	came "$1" $((40 * 106))
+}
+
 threads() { cat /proc/"${pid[$1]}"/task/*/comm | grep net/ | sort | tr '\n' ' '; }
 combined() { console "$1" 'ethtool -l eth0' | awk '/^Combined/ { printf "%s ", $2 }'; }
 
@@ -42,8 +54,10 @@ queue_pairs() {
 
 	is "the guest can do with one" "$(console "$name" 'ethtool -L eth0 combined 1')$(combined "$name")" "2 1 "
 	is "then all goes through the first" "$(used "$name" 1)" "1 1 0 0 "
+	is "and so does what the tap would have put into the second" "$(flows "$name")" 40
 	is "and with two again" "$(console "$name" 'ethtool -L eth0 combined 2')$(combined "$name")" "2 2 "
 	is "then the second is used as before" "$(used "$name" 1)" "0 0 1 1 "
+	is "and of many flows none is lost" "$(flows "$name")" 40
 
 	downs=$(console "$name" 'cat /sys/class/net/eth0/carrier_down_count')
 	guest "$name" 'iperf3 -s </dev/null >/dev/null 2>&1 &'

@@ -17,8 +17,8 @@ rows="   drain         cloud  1024       on        on       on        on   on  o
          drain         lab    64         off       off      off       off  off off     1      poll
          packet        lab    1024       on        off      off       on   off off     2      poll
          packet        cloud  64         off       on       on        off  on  on      1      uring
-         delay:20000   cloud  1024       off       off      on        on   off on      1      poll
-         delay:20000   lab    64         on        on       off       off  on  off     2      uring
+         delay:10000   cloud  1024       off       off      on        on   off on      1      poll
+         delay:10000   lab    64         on        on       off       off  on  off     2      uring
          pending:20000 lab    64         off       on       on        on   on  off     2      poll
          pending:20000 cloud  1024       on        off      off       off  off on      1      uring
          adaptive      lab    64         on        on       off       on   off on      1      uring
@@ -69,7 +69,7 @@ start() {
 	read -r $columns <<<"$2"
 	flavour=$kernel kernel=vmlinux
 	net="irq=$irq,queue_size=$queue_size,event_idx=$event_idx,indirect=$indirect,mrg_rxbuf=$mrg_rxbuf,csum=$csum,tso=$tso,ctrl_vq=$ctrl_vq,queues=$queues,io=$io"
-	boot_linux "$1" "$flavour" -m 256M -c 2 -p quiet
+	boot_linux "$1" "$flavour" -m 256M -c "$queues" -p quiet
 }
 
 # shellcheck disable=SC2086,SC2229

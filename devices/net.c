@@ -147,13 +147,14 @@ const char *net_feature_switch(unsigned i)
 }
 
 /*
- * Drivers take all that is offered, and with this every frame received costs a
- * look at it, a hash and 8 bytes more, for a number that most guests can work
- * out when they need it.
+ * Drivers take all that is offered.  With HASH_REPORT every frame received
+ * costs a look at it, a hash and 8 bytes more, for a number that most guests
+ * can work out when they need it.  With RSS Linux gives up that a flow is
+ * received where it is sent: since 6.1 it sets a table as soon as it can.
  */
 u64 net_features_on_demand(void)
 {
-	return F(HASH_REPORT);
+	return F(HASH_REPORT) | F(RSS);
 }
 
 static const char *check_features(struct virtio_dev *dev, u64 accepted)

@@ -292,7 +292,7 @@ static bool is_key(const char *name, size_t len)
 /* Every word that looks like a key is one, and every feature that is listed. */
 static void documented_keys_are_true(void)
 {
-	static const char key[] = ".It Cm ", switched[] = "FEATURE=on|off   offer it to the guest (on, the last one off):";
+	static const char key[] = ".It Cm ", switched[] = "FEATURE=on|off   offer it to the guest (on, the last two off):";
 	struct outcome help = in_child(print_help, NULL);
 	char *manual = read_manual(), *list = strstr(help.text, switched), name[64];
 	unsigned n = 0;

@@ -148,7 +148,7 @@ static void what_is_told(enum kind kind)
 		CHECK_EQ(c.rss_max_indirection_table_length, 128);
 		CHECK_EQ(c.supported_hash_types, 0x3f);
 	}
-	CHECK_EQ(net_features_on_demand(), F(HASH_REPORT));
+	CHECK_EQ(net_features_on_demand(), F(HASH_REPORT) | F(RSS));
 }
 
 static void rules_are_taken(enum kind kind)

@@ -76,12 +76,12 @@ off() {
 
 diag "where: $WHERE"
 kernel=vmlinux
-net=queues=4 boot_linux n lab -v -m 256M -c 2 -p quiet
-net=queues=4,hash_report=on boot_linux h lab -v -m 256M -c 2 -p quiet
+net=queues=4,rss=on boot_linux n lab -v -m 256M -c 2 -p quiet
+net=queues=4,rss=on,hash_report=on boot_linux h lab -v -m 256M -c 2 -p quiet
 console_open n
 console_open h
 diag "$(since "$started") s: two guests are up"
-net=queues=4 boot_linux c cloud -v -m 256M -c 2 -p quiet # meanwhile
+net=queues=4,rss=on boot_linux c cloud -v -m 256M -c 2 -p quiet # meanwhile
 for name in n h; do
 	console $name 'ethtool -L eth0 combined 4; echo 1000000000 >/proc/sys/net/ipv4/icmp_ratelimit' >/dev/null
 	watch $name
@@ -137,7 +137,7 @@ tiny_kernel "$T/halt" f4ebfd
 printf '#!/bin/sh\nexec setpriv --bounding-set=-bpf,-sys_admin --inh-caps=-bpf,-sys_admin %s "$@"\n' "$RINGLET" >"$T/unable"
 chmod 755 "$T/unable"
 RINGLET=$T/unable
-boot q -v -m 64M -n queues=2 -k "$T/halt" --timeout 1
+boot q -v -m 64M -n queues=2,rss=on -k "$T/halt" --timeout 1
 ended q
 like "without rights for bpf(2) ringlet does without RSS, and says so" "${status[q]} $(<"$T/q.err")" \
 	"36 *net: no RSS: cannot load the program that steers: *"

@@ -258,13 +258,23 @@ void net_set_link(struct net *net, bool up)
 	u16 on = up ? VIRTIO_NET_S_LINK_UP : 0, off = up ? 0 : VIRTIO_NET_S_LINK_UP;
 
 	pthread_mutex_lock(&net->dev.lock);
-	/* Whoever comes up again may be somewhere else: tell the neighbours. */
-	if (up && net->dev.accepted & F(GUEST_ANNOUNCE))
-		on |= VIRTIO_NET_S_ANNOUNCE;
 	net_status_bits(net, on, off);
 	pthread_mutex_unlock(&net->dev.lock);
 	info("net: link %s", up ? "up" : "down");
 	virtio_config_changed(&net->dev);
+}
+
+void net_announce(struct net *net)
+{
+	bool asked;
+
+	pthread_mutex_lock(&net->dev.lock);
+	asked = net->dev.accepted & F(GUEST_ANNOUNCE);
+	if (asked)
+		net_status_bits(net, VIRTIO_NET_S_ANNOUNCE, 0);
+	pthread_mutex_unlock(&net->dev.lock);
+	if (asked)
+		virtio_config_changed(&net->dev);
 }
 
 /*

@@ -20,7 +20,7 @@ void console_close(void);
 /* Main thread, while single: signals that end us come to console_run(). */
 void console_block_signals(void);
 
-/* Main thread: have console_run() call back while fd is readable. */
+/* Main thread: have console_run() call back while fd is readable; two can. */
 void console_watch(int fd, void (*call)(void));
 
 /*

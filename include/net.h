@@ -84,6 +84,11 @@ void net_read_pair_counters(const struct net *net, unsigned pair, struct net_cou
 
 /* Main thread: carrier.  The guest is told when it changed. */
 void net_set_link(struct net *net, bool up);
+/*
+ * Main thread: ask the guest to make itself known to its neighbours, if it
+ * can be asked (5.1.6.5.4).
+ */
+void net_announce(struct net *net);
 
 /*
  * The feature bits behind a name of the command line ("tso", "event_idx"...);

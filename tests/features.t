@@ -13,7 +13,7 @@
 . "$(dirname "$0")/lib.sh"
 in_lab "$@"
 . tests/traffic.sh
-plan 74
+plan 75
 
 # --- which frames reach a guest ---
 
@@ -128,15 +128,19 @@ moderation() {
 
 # --- carrier ---
 
-# LATER: that the guest makes itself known when its carrier comes back.  Linux
-# sends that before it takes the carrier for up, and so to nobody.
 carrier_is() { [ "$(console "$1" 'cat /sys/class/net/eth0/carrier')" = "$2" ]; }
 carrier() {
 	is "the link has a speed, in both directions" "$(console "$1" 'cat /sys/class/net/eth0/speed /sys/class/net/eth0/duplex' | tr '\n' ' ')" "10000 full "
 	ip link set dev "$1" down
 	ok "when the tap goes down so does the guest's carrier" until_true 10 carrier_is "$1" 0
+	# Who it is that asks for his own address makes himself known.
+	tcpdump -l -n -i any 'arp[14:4] = arp[24:4]' >"$T/arp" 2>"$T/tcpdump" &
+	running[$!]=tcpdump
+	until_true 10 says "$T/tcpdump" "listening on"
 	ip link set dev "$1" up
 	ok "and comes back with it" until_true 10 carrier_is "$1" 1
+	ok "and the guest makes itself known" until_true 10 says "$T/arp" "who-has ${ip[$1]} .*tell ${ip[$1]}"
+	kill $! && unset "running[$!]"
 	ip neigh replace "${ip[$1]}" dev "$1" nud permanent lladdr "$(console "$1" 'cat /sys/class/net/eth0/address')"
 	ok "and traffic resumes" until_true 10 answers "$1"
 }

@@ -9,6 +9,7 @@
  */
 #include "console.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -26,6 +27,7 @@
 
 #define CTRL_A 1
 #define COLLECT_MS 2
+#define MAX_WATCHES 2
 /* After "Kernel panic": the guest resets at once unless told not to. */
 #define PANIC_GRACE_MS 3000
 
@@ -45,8 +47,10 @@ static struct {
 	bool panicked, panic_complete;
 	sigset_t signals;
 	int signal;
-	int watch_fd; /* somebody else's, 0: none */
-	void (*watch_call)(void);
+	struct {
+		int fd;
+		void (*call)(void);
+	} watch[MAX_WATCHES]; /* somebody else's; no call: none */
 } con;
 
 static void restore_terminal(void)
@@ -94,8 +98,12 @@ void console_block_signals(void)
 
 void console_watch(int fd, void (*call)(void))
 {
-	con.watch_fd = fd;
-	con.watch_call = call;
+	unsigned i = 0;
+
+	while (con.watch[i].call)
+		assert(++i < MAX_WATCHES);
+	con.watch[i].fd = fd;
+	con.watch[i].call = call;
 }
 
 bool console_saw_panic(void)
@@ -268,7 +276,8 @@ void console_run(struct vm *vm, unsigned timeout)
 			{ .fd = vm->wake_fd, .events = POLLIN },
 			{ .fd = sigfd, .events = POLLIN },
 			{ .fd = room ? STDIN_FILENO : -1, .events = POLLIN },
-			{ .fd = con.watch_call ? con.watch_fd : -1, .events = POLLIN },
+			{ .fd = con.watch[0].call ? con.watch[0].fd : -1, .events = POLLIN },
+			{ .fd = con.watch[1].call ? con.watch[1].fd : -1, .events = POLLIN },
 		};
 
 		if (poll(fds, ARRAY_SIZE(fds), until(deadline, panic_deadline)) < 0 && errno != EINTR)
@@ -283,8 +292,9 @@ void console_run(struct vm *vm, unsigned timeout)
 			read_signal(vm, sigfd);
 		if (fds[2].revents)
 			read_input(vm);
-		if (fds[3].revents)
-			con.watch_call();
+		for (unsigned i = 0; i < MAX_WATCHES; i++)
+			if (fds[3 + i].revents)
+				con.watch[i].call();
 		if (LOAD_ONCE(&vm->panicked))
 			con.panicked = true;
 		if (con.panicked && !panic_deadline)

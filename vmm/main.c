@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "acpi.h"
@@ -23,11 +24,16 @@
 #include "virtio.h"
 #include "vm.h"
 
+/* How often a guest is asked to make itself known when its link comes up. */
+#define ANNOUNCEMENTS 3
+
 static struct conf conf;
 static struct vm vm;
 static struct tap tap;
 static struct steering steering = { .program = -1 };
 static int link_fd = -1; /* says when the tap may have gone up or down */
+static int announce_fd = -1;
+static unsigned announcements; /* that are still to be made */
 static struct net *net;
 
 static const char *mac_text(const u8 *m, char buf[18])
@@ -117,14 +123,42 @@ static void open_net(void)
 	     mac_text(n->mac, mac), mtu, net_engine_name(net));
 }
 
+/*
+ * A guest whose link comes up again may be somewhere else: its neighbours are
+ * to be told.  Linux does so before it takes the link up, and so for nothing,
+ * when it is asked in the same moment; and a bridge may not forward yet.  So it
+ * is asked a little later, and again.
+ */
+static void ask_to_announce(unsigned times)
+{
+	const struct itimerspec soon = { .it_value.tv_nsec = 200000000, .it_interval.tv_nsec = 400000000 };
+
+	announcements = times;
+	timerfd_settime(announce_fd, 0, times ? &soon : &(struct itimerspec){ 0 }, NULL);
+}
+
+/* Main thread, from console_run(). */
+static void announce(void)
+{
+	u64 n;
+
+	if (read(announce_fd, &n, sizeof(n)) != sizeof(n))
+		return;
+	net_announce(net);
+	if (!--announcements)
+		ask_to_announce(0);
+}
+
 /* Main thread, from console_run(): an interface of the host changed. */
 static void link_changed(void)
 {
 	static bool was_up = true;
 	bool up = tap_is_up(link_fd, &tap);
 
-	if (up != was_up)
+	if (up != was_up) {
 		net_set_link(net, up);
+		ask_to_announce(up ? ANNOUNCEMENTS : 0);
+	}
 	was_up = up;
 }
 
@@ -145,6 +179,16 @@ static void load_guest(const char *cmdline)
 	info("%s: %s, %#llx-%#llx, entry %#llx; command line: %s", conf.kernel, entry.kind,
 	     (unsigned long long)entry.kernel, (unsigned long long)entry.kernel_end,
 	     (unsigned long long)entry.rip, cmdline);
+}
+
+static void say_pair_counters(unsigned pair)
+{
+	struct net_counters c;
+
+	net_read_pair_counters(net, pair, &c);
+	info("net/%u: received %llu packets, sent %llu packets; interrupts %llu; kicks %llu; sleeps %llu", pair,
+	     (unsigned long long)c.rx_packets, (unsigned long long)c.tx_packets,
+	     (unsigned long long)c.interrupts, (unsigned long long)c.kicks, (unsigned long long)c.sleeps);
 }
 
 static void say_counters(void)
@@ -168,6 +212,8 @@ static void say_counters(void)
 	     (unsigned long long)c.rx_drop_declined, (unsigned long long)c.rx_drop_too_big,
 	     (unsigned long long)c.tx_drop_short, (unsigned long long)c.rx_errors,
 	     (unsigned long long)c.tx_errors, (unsigned long long)c.rx_starved);
+	for (unsigned pair = 0; conf.net.queues > 1 && pair < conf.net.queues; pair++)
+		say_pair_counters(pair);
 }
 
 /* Exactly one line says why it ended; a panic explains the reset after it. */
@@ -217,7 +263,9 @@ static int run(void)
 	if (conf.net.mode == NET_TAP)
 		open_net();
 	load_guest(cmdline);
-	if (net && (link_fd = tap_watch()) >= 0) {
+	announce_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (net && announce_fd >= 0 && (link_fd = tap_watch()) >= 0) {
+		console_watch(announce_fd, announce);
 		link_changed(); /* a tap of the user's may be down */
 		console_watch(link_fd, link_changed);
 	}

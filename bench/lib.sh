@@ -157,7 +157,7 @@ header() {
 	head_line host "Linux $(uname -r), $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc --all) processors"
 	head_line KVM "$(kvm_kind)"
 	head_line load "${BENCH_LOAD:-?} when this began; on a busy host expect wide ranges"
-	head_line guest "Linux $(basename "$(readlink -f "build/guest/$FLAVOUR/vmlinuz")" | sed 's/^vmlinuz-//') (Debian, unmodified), 1 vCPU, $MEMORY MiB"
+	head_line guest "Linux $(basename "$(readlink -f "build/guest/$FLAVOUR/vmlinuz")" | sed 's/^vmlinuz-//') (Debian, unmodified), $vcpus vCPU, $MEMORY MiB"
 	head_line ringlet "$(build/ringlet version | sed 's/^ringlet //')$(revision)"
 	head_line QEMU "$qemu_version"
 	while [ $# -ge 2 ]; do
@@ -205,21 +205,22 @@ in_turn() {
 
 # --- hypervisors ---
 
-# Their columns: ringlet-uring and ringlet-poll, qemu-off and qemu-on (vhost).
-# vmm_command COLUMN [KERNEL]: sets the array "command".  Without $pin all of
-# a hypervisor's threads may run on both processors.
-pin=yes
+# Their columns: ringlet-... with these keys for --net, and qemu-off and qemu-on
+# (vhost).  vmm_command COLUMN [KERNEL]: sets the array "command".  Without $pin
+# all of a hypervisor's threads may run on both processors.
+declare -A keys=([ringlet-uring]=io=uring [ringlet-poll]=io=poll)
+vcpus=1 pin=yes
 vmm_command() {
 	local kernel=build/guest/$FLAVOUR/${2:-vmlinuz} initrd=build/guest/$FLAVOUR/initrd
 	command=(taskset -c "$cpu_io,$cpu_guest")
 	case $1 in
 	ringlet-*)
 		# It adds console=ttyS0 and panic=-1 by itself.
-		command+=(build/ringlet run -m "${MEMORY}M" -c 1 -k "$kernel" -i "$initrd" -p "${PARAMS#* * }"
-			-n "tap=$TAP,mac=$MAC,io=${1#*-}${pin:+,cpus=$cpu_io}" ${pin:+--pin "$cpu_guest"}) ;;
+		command+=(build/ringlet run -m "${MEMORY}M" -c "$vcpus" -k "$kernel" -i "$initrd" -p "${PARAMS#* * }"
+			-n "tap=$TAP,mac=$MAC,${keys[$1]}${pin:+,cpus=$cpu_io}" ${pin:+--pin "$cpu_guest"}) ;;
 	qemu-*)
 		# force-legacy: without it QEMU offers the transport of before virtio 1.
-		command+=("$QEMU" -M "microvm,pic=off,pit=off,rtc=off" -global virtio-mmio.force-legacy=false -accel kvm -cpu host -m "$MEMORY" -smp 1
+		command+=("$QEMU" -M "microvm,pic=off,pit=off,rtc=off" -global virtio-mmio.force-legacy=false -accel kvm -cpu host -m "$MEMORY" -smp "$vcpus"
 			-name debug-threads=on -nodefaults -no-user-config -display none -no-reboot)
 		[ -z "$qemu_library" ] ||
 			command+=(-L build/qemu/usr/share/qemu -L build/qemu/usr/share/seabios
@@ -244,16 +245,18 @@ command_text() {
 
 # Both get the same kind of tap, made anew: no neighbour is remembered.
 make_tap() {
+	local queues=
+	[[ $1 != *queues=* ]] || queues=multi_queue
 	[ -c /dev/net/tun ] || fail "there is no /dev/net/tun: modprobe tun"
 	ip link del $TAP 2>/dev/null || true
-	ip tuntap add $TAP mode tap vnet_hdr && ip addr add $HOST/24 dev $TAP && ip link set $TAP up ||
+	ip tuntap add $TAP mode tap vnet_hdr $queues && ip addr add $HOST/24 dev $TAP && ip link set $TAP up ||
 		fail "cannot make a tap"
 }
 
 # vmm_start COLUMN: boots the guest and returns when it answers.
 vmm_start() {
 	local until=$((SECONDS + 90))
-	make_tap
+	make_tap "${keys[$1]:-}"
 	vmm_command "$1"
 	LD_LIBRARY_PATH=$qemu_library "${command[@]}" </dev/null >"$T/console" 2>"$T/err" &
 	vmm=$!
@@ -298,13 +301,14 @@ vmm_threads() {
 # ringlet pins itself; QEMU's threads are put where ringlet's are.
 vmm_pin() {
 	local kind tid n=0
+	[ -n "$pin" ] || return 0
 	while read -r kind tid; do
 		case $kind in
 		vcpu) taskset -pc "$cpu_guest" "$tid" >/dev/null && n=$((n + 1)) vcpu_thread=$tid ;;
 		other) taskset -pc "$cpu_io" "$tid" >/dev/null ;;
 		esac || fail "$1: cannot pin thread $tid"
 	done < <(vmm_threads)
-	[ $n = 1 ] || fail "$1: found $n vCPU threads, not 1"
+	[ $n = "$vcpus" ] || fail "$1: found $n vCPU threads, not $vcpus"
 }
 
 # --- the guest ---

@@ -35,12 +35,12 @@ came() {
 	console "$1" "cd /sys/class/net/eth0/statistics; i=0; until [ \$((\$(cat rx_bytes) - ${bytes_before[$1]})) -ge $2 ] || [ \$i = 250 ]; do i=\$((i + 1)); usleep 20000; done; echo \$((\$(cat rx_packets) - ${packets_before[$1]}))"
 }
 
-# mean NAME: bytes in the mean of a few hundred packets that the guest receives,
-# after the first hundred: what waited in its ring came by an older setting.
+# mean NAME: bytes in the mean of what the guest receives in half a second, its
+# ring's content at the beginning left out: that came by an older setting.  One
+# read gives both figures; between two there may be many packets.
 mean() {
-	console "$1" 'cd /sys/class/net/eth0/statistics
-		come() { p=$(cat rx_packets); i=0; until [ $(($(cat rx_packets) - p)) -ge $1 ] || [ $i = 250 ]; do i=$((i + 1)); usleep 20000; done; }
-		come 100; b=$(cat rx_bytes); come 300; echo $((($(cat rx_bytes) - b) / ($(cat rx_packets) - p)))'
+	console "$1" 'now() { awk "/eth0:/ { sub(/.*:/, \"\"); print \$1, \$2 }" /proc/net/dev; }
+		usleep 200000; was=$(now); usleep 500000; echo $was $(now) | awk "{ print int((\$3 - \$1) / (\$4 - \$2)) }"'
 }
 
 # --- single frames ---

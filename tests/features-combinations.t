@@ -78,7 +78,7 @@ check() {
 	read -r $columns <<<"$2"
 	bits=$(expected)
 
-	if ! prepare "$name"; then
+	if ! { prepare "$name" && acquaint "$name"; }; then
 		fail "$name: it boots" "$(<"$T/$name.err")" "$(tail -n 5 "$T/$name.out")"
 		return
 	fi

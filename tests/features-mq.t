@@ -135,14 +135,14 @@ quiet_host
 kernel=vmlinux
 net=queues=2 boot_linux m cloud -v -m 256M -c 2 -p quiet
 net=queues=2 boot_linux n lab -v -m 256M -c 2 -p quiet
-prepare m || bail "no guest"
+prepare m && acquaint m || bail "no guest"
 diag "$(since "$started") s: a guest is up"
 queue_pairs m
 is "the guest's kernel complained of nothing" "$(trouble m)" ""
 echo "poweroff -f" >>"$T/m.in"
 ended m
 diag "$(since "$started") s"
-prepare n || bail "no guest"
+prepare n && acquaint n || bail "no guest"
 one_queue n
 is "Linux 6.12 complained of nothing" "$(trouble n)" ""
 echo "poweroff -f" >>"$T/n.in"

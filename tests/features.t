@@ -259,7 +259,7 @@ quiet_host
 kernel=vmlinux
 boot_linux a cloud -m 256M -p quiet
 net=mtu=9000 boot_linux b lab -m 256M -p quiet
-prepare a || bail "no guest"
+prepare a && acquaint a || bail "no guest"
 diag "$(since "$started") s: a guest is up"
 filters a
 new_driver a
@@ -273,7 +273,7 @@ diag "$(since "$started") s"
 
 echo 0 >/proc/sys/net/ipv6/conf/default/disable_ipv6
 net=mtu=1280 boot_linux c cloud -m 256M -p quiet
-prepare b || bail "no guest"
+prepare b && acquaint b || bail "no guest"
 flood b
 is "a datagram of ten segments comes to Linux 6.12 as one frame" "$(segments b)" 1
 console b 'ethtool -K eth0 rx-gro-hw off' >/dev/null
@@ -285,13 +285,13 @@ is "Linux 6.12 complained of nothing" "$(trouble b)" ""
 off b "nor here"
 net=ctrl_rx=off,ctrl_vlan=off,ctrl_mac_addr=off,guest_offloads=off,announce=off,notf_coal=off,status=off,speed_duplex=off,mtu_feature=off,mtu=1400 \
 	boot_linux d cloud -m 256M -p quiet
-prepare c || bail "no guest"
+prepare c && acquaint c || bail "no guest"
 diag "$(since "$started") s"
 packets_of c 1280
 ipv6 c
 echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
 off c "nor here"
 diag "$(since "$started") s"
-prepare d || bail "no guest"
+prepare d && acquaint d || bail "no guest"
 plain d
 off d "nor here, to the end"

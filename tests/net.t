@@ -12,28 +12,12 @@
 # that the network stands still.
 . "$(dirname "$0")/lib.sh"
 in_lab "$@"
+. tests/traffic.sh
 plan 54
 
-BUSYBOX=$PWD/build/busybox/bin/busybox
 MIB=64
-mkfifo "$T/never" # to read from: nothing comes, and no end
 
 # --- tools ---
-
-stat_of() { cat "/sys/class/net/$1/statistics/$2" 2>/dev/null || echo 0; }
-snmp() { awk -v p="$1:" -v f="$2" '$1 == p { if (!c) { for (i = 2; i <= NF; i++) if ($i == f) c = i } else print $c }' /proc/net/snmp; }
-# Nobody answers here that nobody listens: one ICMP message in twelve days.
-echo 1000000000 >/proc/sys/net/ipv4/icmp_ratelimit
-
-listens() { [ -n "$(ss -Hltun "sport = :$1")" ]; }
-answers() { ping -q -c 1 -W 1 "${ip[$1]}" >/dev/null 2>&1; }
-
-# pinged NAME COUNT: that many without one lost.
-pinged() {
-	local said
-	said=$(ping -q -c "$2" -i 0.002 "${ip[$1]}")
-	[[ $said == *"$2 packets transmitted, $2 received, 0% packet loss"* ]] || { echo "$said"; return 1; }
-}
 
 # flood NAME, calm: a ping flood in the background, as a load.
 flood() { ping -q -f "${ip[$1]}" >"$T/flood" 2>&1 & flooding=$! running[$!]=flood; }
@@ -43,11 +27,9 @@ calm() {
 	unset "running[$flooding]"
 }
 
-# received NAME: UDP datagrams that reached the guest, read by the console.
-received() { console "$1" "awk '/^Udp:/ { n = \$2 + \$3 + \$4 } END { print n }' /proc/net/snmp"; }
 # settles NAME COUNT: the guest waits until they are that many, silently.
 settles() {
-	console "$1" "i=0; until [ \$(awk '/^Udp:/ { n = \$2 + \$3 + \$4 } END { print n }' /proc/net/snmp) = $2 ] || [ \$i = 100 ]; do i=\$((i + 1)); usleep 20000; done; awk '/^Udp:/ { n = \$2 + \$3 + \$4 } END { print n }' /proc/net/snmp"
+	console "$1" "i=0; until [ \$(awk '$snmp_udp' /proc/net/snmp) = $2 ] || [ \$i = 100 ]; do i=\$((i + 1)); usleep 20000; done; awk '$snmp_udp' /proc/net/snmp"
 }
 burst() {
 	perl -MIO::Socket::INET -e '
@@ -56,30 +38,7 @@ burst() {
 		$s->send("x" x 64) or die $! for 1 .. $n' "${ip[$1]}" "$2"
 }
 
-interrupts() { console "$1" "awk '/virtio0/ { for (i = 2; i <= NF && \$i ~ /^[0-9]+\$/; i++) n += \$i } END { print n }' /proc/interrupts"; }
-
 packets() { console "$1" 'cd /sys/class/net/eth0/statistics; echo $(($(cat rx_packets) + $(cat tx_packets)))'; }
-
-# prepare NAME: what the tests need in the guest.
-prepare() {
-	console_open "$1" && guest "$1" '
-		printf "#!/bin/sh\ncat >/tmp/file; sha256sum /tmp/file\n" >/bin/store; chmod 755 /bin/store
-		nc -ll -p 9997 -e /bin/store </dev/null >/dev/null 2>&1 &
-		echo 1000000000 >/proc/sys/net/ipv4/icmp_ratelimit'
-}
-
-make_file() { head -c "$1M" /dev/urandom >"$T/file$1" && sha256sum <"$T/file$1" >"$T/sum$1"; }
-
-# The guest keeps what it gets and says its digest; then it sends that back.
-to_guest() { timeout 60 "$BUSYBOX" nc "${ip[$1]}" 9997 <"$T/file$2" | cut -d' ' -f1; }
-from_guest() {
-	"$BUSYBOX" nc -l -p 88 <>"$T/never" 2>/dev/null | sha256sum >"$T/returned" &
-	local job=$!
-	until_true 5 listens 88
-	guest "$1" "nc ${ip[$1]%.*}.1 88 </tmp/file" && wait $job
-	cut -d' ' -f1 "$T/returned"
-}
-digest() { cut -d' ' -f1 "$T/sum$1"; }
 
 # resumes CLAIM NAME: at once when asked, and without loss from then on.
 resumes() {
@@ -112,15 +71,15 @@ everything() {
 	is "$io: $MIB MiB from the guest arrive as they were" "$(from_guest "$name" $MIB)" "$(digest $MIB)"
 
 	# Transmitting alone.
-	before=$(($(snmp Udp InDatagrams) + $(snmp Udp InErrors) + $(snmp Udp NoPorts))) n=$(stat_of "$name" tx_packets)
+	before=$(udp_here) n=$(stat_of "$name" tx_packets)
 	console "$name" "tcpblast --udp -q -s 64 -c 20000 ${ip[$name]%.*}.1:9 </dev/null >/dev/null 2>&1" >/dev/null
-	all_came() { ((before + 20000 == $(snmp Udp InDatagrams) + $(snmp Udp InErrors) + $(snmp Udp NoPorts))); }
+	all_came() { ((before + 20000 == $(udp_here))); }
 	ok "$io: of 20000 datagrams that the guest sends, each arrives" until_true 10 all_came
 	n=$(($(stat_of "$name" tx_packets) - n))
 	holds "$io: though it received next to nothing meanwhile" "n < 10" "$n packets"
 
 	# No packet follows the last one of a burst, so nothing can push it.
-	n=$(received "$name") bad=
+	n=$(udp_there "$name") bad=
 	for i in 1 2 3 10 64 300 900; do
 		burst "$name" $i
 		n=$((n + i))
@@ -164,11 +123,6 @@ moves() {
 	(($(stat_of "$1" rx_packets) > r && $(stat_of "$1" tx_packets) > t))
 }
 
-off() {
-	echo "poweroff -f" >>"$T/$1.in"
-	ends "$2" "$1" 0 "the guest powered off"
-}
-
 diag "where: $WHERE"
 kernel=vmlinux
 net=io=uring boot_linux u cloud -m 256M -p quiet
@@ -207,7 +161,7 @@ is "mac=, mtu= and queue_size= are what the guest sees" \
 	"$(guest s 'cat /sys/class/net/eth0/address /sys/class/net/eth0/mtu; ethtool -g eth0 | awk "/^[RT]X:/ { print \$2 }"' | tr '\n' ' ')" \
 	"02:00:5e:10:00:01 4000 32 32 32 32 "
 ok "a ring of 32: 1000 pings, none lost" pinged s 1000
-n=$(received s) bad=
+n=$(udp_there s) bad=
 for i in 31 32 33 100 500 900; do
 	burst s $i
 	n=$((n + i))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
-# traffic.sh - what the tests of the network device's features share, on top
-# of lib.sh: files and frames to send, a look at the wire, and what the guest
+# traffic.sh - what the tests of the network device share, on top of lib.sh:
+# files and frames to send, a look at the wire, and what the guest
 # has counted.  The guest is asked over its serial console wherever a packet
 # more would spoil the count.
 
@@ -121,13 +121,16 @@ offloads_seen() {
 
 listens() { [ -n "$(ss -Hltun "sport = :$1")" ]; }
 
-# prepare NAME: what the tests need in the guest.  Neither side ever has to
-# ask for the other's address.
+# prepare NAME: what the tests need in the guest.
 prepare() {
-	console_open "$1" && guest "$1" "
-		printf '#!/bin/sh\ncat >/tmp/file; sha256sum /tmp/file\n' >/bin/store; chmod 755 /bin/store
+	console_open "$1" && guest "$1" '
+		printf "#!/bin/sh\ncat >/tmp/file; sha256sum /tmp/file\n" >/bin/store; chmod 755 /bin/store
 		nc -ll -p 9997 -e /bin/store </dev/null >/dev/null 2>&1 &
-		echo 1000000000 >/proc/sys/net/ipv4/icmp_ratelimit
+		echo 1000000000 >/proc/sys/net/ipv4/icmp_ratelimit'
+}
+# acquaint NAME: neither side ever has to ask for the other's address.
+acquaint() {
+	guest "$1" "
 		arp -i eth0 -s ${ip[$1]%.*}.1 $(<"/sys/class/net/$1/address")
 		cat /sys/class/net/eth0/address" >"$T/$1.mac" &&
 		ip neigh replace "${ip[$1]}" dev "$1" nud permanent lladdr "$(<"$T/$1.mac")"

@@ -180,7 +180,7 @@ static void use_pairs(struct net_worker *w, unsigned pairs)
 	bool fewer = pairs < w->net->set.pairs;
 
 	w->net->set.pairs = pairs;
-	/* Only a queue that is attached can be read: stop first, or start after. */
+	/* tun drops what a queue holds that is detached: stop first, or start after. */
 	if (fewer)
 		configure_all(w);
 	net_apply_pairs(w->net);
@@ -303,12 +303,15 @@ static bool offloads_command(struct net_worker *w, const struct command *c)
 	memcpy(&offloads, c->data, sizeof(offloads));
 	if (offloads & ~(w->dev->accepted & NET_GUEST_OFFLOADS))
 		return false;
+	/* First all threads take what may come, then it may. */
+	set->offloads = old | offloads;
+	configure_all(w);
 	set->offloads = offloads;
-	if (net_apply_offloads(w->net)) {
-		set->offloads = old;
-		return false;
-	}
-	return true;
+	if (!net_apply_offloads(w->net))
+		return true;
+	set->offloads = old;
+	configure_all(w);
+	return false;
 }
 
 /* Where a queue's parameters are; NULL when it has none. */
@@ -431,8 +434,8 @@ unsigned control_serve(struct net_worker *w)
 	struct virtq_chain chain;
 	unsigned n = 0;
 
-	/* At most a ring's worth: packets must have their turn. */
-	while (n < w->control->size && virtq_pop(w->control, &chain, iov) == VIRTQ_CHAIN) {
+	/* At most a ring's worth, packets must have their turn; a reset has it now. */
+	while (n < w->control->size && !worker_is_called(w) && virtq_pop(w->control, &chain, iov) == VIRTQ_CHAIN) {
 		n++;
 		if (!chain.in_len) {
 			virtq_break(w->control, "control command without room for the answer");

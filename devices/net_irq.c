@@ -110,7 +110,7 @@ bool irq_due(struct net_moderation *m, u64 now, bool drained, bool full)
 		return false;
 	if (full)
 		return true;
-	return m->max_usecs && m->max_packets ? wish_due(m, now, drained) : policy_due(m, now, drained);
+	return irq_is_wished(m) ? wish_due(m, now, drained) : policy_due(m, now, drained);
 }
 
 void irq_pace(struct net_pace *p, unsigned frames, u64 ns)

@@ -45,6 +45,12 @@ struct net_pace {
 	u64 streamed; /* when the guest last sent a large one, ns */
 };
 
+/* Has the driver one? */
+static inline bool irq_is_wished(const struct net_moderation *m)
+{
+	return m->max_usecs && m->max_packets;
+}
+
 /* A clock that costs no system call, ns. */
 u64 irq_clock(void);
 

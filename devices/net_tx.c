@@ -25,8 +25,11 @@ unsigned tx_post(struct net_worker *w)
 
 	if (!tx->vq)
 		return 0;
-	/* Room for the longest chain that there can be, or stop. */
-	while (tx->idle_slots && used + VIRTQ_MAX_SIZE <= ARRAY_SIZE(tx->iov)) {
+	/*
+	 * Room for the longest chain that there can be, or stop.  A ring's worth
+	 * at most: those that are dropped take no room, and can come again.
+	 */
+	while (taken < tx->vq->size && tx->idle_slots && used + VIRTQ_MAX_SIZE <= ARRAY_SIZE(tx->iov)) {
 		unsigned slot = (unsigned)__builtin_ctzll(tx->idle_slots);
 
 		if (virtq_pop(tx->vq, &c, &tx->iov[used]) != VIRTQ_CHAIN)

@@ -31,6 +31,7 @@ static void stop_receiving(struct net_worker *w)
 {
 	struct net_rx *rx = &w->rx;
 
+	rx->starved = false;
 	if (!rx->in_flight && !rx->n_done)
 		return;
 	rx->cancelling = rx->in_flight;
@@ -154,7 +155,7 @@ static void handle_command(struct net_worker *w)
  * Looked at in every round: an engine need not report the control eventfd to a
  * thread that never sleeps, and a reset must not wait for the traffic to end.
  */
-static bool is_called(const struct net_worker *w)
+bool worker_is_called(const struct net_worker *w)
 {
 	return LOAD_ONCE(&w->command) != WORKER_NONE;
 }
@@ -194,7 +195,7 @@ static void handle_events(struct net_worker *w)
 			COUNT(w->count.kicks, 1);
 			break;
 		case ENGINE_CONTROL:
-			break; /* we are awake, see is_called() */
+			break; /* we are awake, see worker_is_called() */
 		}
 	}
 }
@@ -254,7 +255,7 @@ static bool is_due(struct net_worker *w, struct virtq *vq, struct net_moderation
 	if (!m->deadline)
 		return false;
 	/* A driver that polls needs no interrupt, and we no timer for a lone one. */
-	if (m->lone_usecs && !m->max_usecs && !virtq_would_interrupt(vq))
+	if (m->lone_usecs && !irq_is_wished(m) && !virtq_would_interrupt(vq))
 		return true;
 	COUNT(w->count.interrupts_deferred, 1);
 	return false;
@@ -280,9 +281,9 @@ void worker_interrupt(struct net_worker *w)
 	 * Its handler looks at every ring: what a policy keeps waiting there
 	 * need not any longer.  What the driver wished itself is done literally.
 	 */
-	if (is_undecided(rx->vq) && !rx->irq.max_usecs)
+	if (is_undecided(rx->vq) && !irq_is_wished(&rx->irq))
 		decide(w, rx->vq, &rx->irq);
-	if (is_undecided(tx->vq) && !tx->irq.max_usecs)
+	if (is_undecided(tx->vq) && !irq_is_wished(&tx->irq))
 		decide(w, tx->vq, &tx->irq);
 	COUNT(w->count.interrupts, 1);
 	virtio_interrupt(w->dev);
@@ -374,7 +375,7 @@ static void serve(struct net_worker *w)
 	w->quiet = is_quiet(w, sent + given);
 	worker_interrupt(w);
 	check_rings(w);
-	if (is_called(w) || !w->serving || sent || given || commands || w->rx.cancelling)
+	if (worker_is_called(w) || !w->serving || sent || given || commands || w->rx.cancelling)
 		return;
 	/* A read that failed left nobody to wait in the tap: post another. */
 	if (w->rx.vq && !rx_drained(&w->rx))
@@ -429,7 +430,7 @@ static void *worker_main(void *arg)
 			e->ops->enter(e, ENGINE_FOREVER);
 			handle_events(w);
 		}
-		if (is_called(w))
+		if (worker_is_called(w))
 			handle_command(w);
 		STORE_ONCE(&w->count.enters, e->enters);
 	}

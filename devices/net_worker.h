@@ -40,7 +40,7 @@
 	 VIRTIO_BIT(VIRTIO_NET_F_GUEST_TSO6) | VIRTIO_BIT(VIRTIO_NET_F_GUEST_ECN) |     \
 	 NET_F_GUEST_USO)
 
-/* Segments of one receive chain that we use; more than any driver posts. */
+/* Segments of one receive chain that we use: pages enough for any frame. */
 #define RX_CHAIN_IOV 20
 /* Guest segments of one read; the spill behind them takes what is left. */
 #define RX_READ_IOV (ENGINE_READ_IOV - 1)
@@ -171,6 +171,9 @@ struct net_worker {
 	int attached;		     /* under lock: 1, or -errno; 0: not yet */
 };
 
+_Static_assert(NET_MAX_PAIRS <= TAP_MAX_QUEUES && 2 * NET_MAX_PAIRS + 1 <= VIRTIO_MAX_QUEUES,
+	       "each pair has a queue of the tap, and two of the device's");
+
 /* The device: its registers, its threads, its settings. */
 struct net {
 	struct virtio_dev dev;
@@ -210,6 +213,8 @@ int worker_start(struct net_worker *w) MUST_CHECK;
  * queue for another: returns when it is done.
  */
 void worker_call(struct net_worker *w, enum worker_command c);
+/* The device thread: does somebody wait for an answer to that? */
+bool worker_is_called(const struct net_worker *w);
 
 /* net.c; the thread that serves the control queue, or vCPU before it serves. */
 

@@ -7,6 +7,9 @@
  */
 #include "control.h"
 
+#include <dirent.h>
+#include <fcntl.h>
+
 #define FEATURES (FULL | F(MQ) | RING_RESET)
 #define PATTERN 0x5a
 #define QUEUE_RESET 0x0c0
@@ -295,6 +298,56 @@ static void going_in_between(enum kind kind)
 		rx_expect(i, 100);
 }
 
+/* Whether the device thread of that name comes to rest. */
+static bool rests(const char *name)
+{
+	u64 end = now_ms() + PATIENCE_MS;
+	char path[300], text[256], state;
+	struct dirent *e;
+	DIR *d;
+
+	do {
+		d = opendir("/proc/self/task");
+		CHECK(d);
+		while ((e = readdir(d))) {
+			int fd;
+			ssize_t n;
+
+			snprintf(path, sizeof(path), "/proc/self/task/%s/stat", e->d_name);
+			fd = open(path, O_RDONLY);
+			n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+			if (fd >= 0)
+				close(fd);
+			if (n <= 0)
+				continue;
+			text[n] = 0;
+			if (!strstr(text, name) || sscanf(strrchr(text, ')'), ") %c", &state) != 1 || state != 'S')
+				continue;
+			closedir(d);
+			return true;
+		}
+		closedir(d);
+		sched_yield();
+	} while (now_ms() < end);
+	return false;
+}
+
+/* Out of use while it waited for buffers, it waits for none any more. */
+static void off_while_starved(enum kind kind)
+{
+	start(kind, 2);
+	CHECK_EQ(set_pairs(2), OK);
+	bench_pair(1);
+	CHECK(wait_count(COUNTER(rx_starved), 1));
+	CHECK(rests("(net/1)"));
+	CHECK_EQ(set_pairs(1), OK);
+	rx_post_all();
+	CHECK(rests("(net/1)"));
+	CHECK_EQ(set_pairs(2), OK);
+	wire_send(1, 100);
+	rx_expect(1, 100);
+}
+
 static void paint(void)
 {
 	for (unsigned i = 0; i < b.g.mem.n; i++)
@@ -502,6 +555,7 @@ EACH(one_pair_at_first)
 EACH(told_how_many)
 EACH(up_and_down)
 EACH(going_in_between)
+EACH(off_while_starved)
 EACH(reset_with_all_busy)
 EACH(one_queue_of_many)
 EACH(control_queue_alone)
@@ -514,6 +568,7 @@ int main(void)
 		ROWS("it says how many there are, and offers MQ if more than one (5.1.4)", told_how_many),
 		ROWS("pairs come and go under traffic, without loss on the others (5.1.6.5.5)", up_and_down),
 		ROWS("a pair that goes gives what was read in time, and nothing later", going_in_between),
+		ROWS("a pair that goes while it waits for buffers waits no more", off_while_starved),
 		ROWS("after a reset of all pairs nothing touches memory", reset_with_all_busy),
 		ROWS("a queue is reset, and enabled with another size, while others go on (2.6.1)", one_queue_of_many),
 		ROWS("the control queue is reset alone, and settings stay", control_queue_alone),

@@ -19,11 +19,6 @@
 #include "log.h"
 #include "net_worker.h"
 
-#ifndef TUN_F_USO4
-#define TUN_F_USO4 0x20
-#define TUN_F_USO6 0x40
-#endif
-
 /* How long a driver waits to free one small packet that was sent. */
 #define LONE_USECS 2000
 
@@ -194,7 +189,7 @@ int net_apply_offloads(struct net *net)
 		tun |= TUN_F_TSO4;
 	if (want & F(GUEST_TSO6))
 		tun |= TUN_F_TSO6;
-	if (want & F(GUEST_ECN))
+	if (want & F(GUEST_ECN) && tun & (TUN_F_TSO4 | TUN_F_TSO6))
 		tun |= TUN_F_TSO_ECN;
 	/* tun has the two only together; a frame of the other kind is dropped. */
 	if ((want & NET_F_GUEST_USO) == NET_F_GUEST_USO)
@@ -205,7 +200,7 @@ int net_apply_offloads(struct net *net)
 	if (err == -ENOTTY) /* not a tap: a test's socket */
 		err = 0;
 	if (err)
-		warn("tap %s: cannot set offloads: %s", net->tap_name, strerror(-err));
+		guest_warn("tap %s: cannot set offloads: %s", net->tap_name, strerror(-err));
 	return err;
 }
 
@@ -230,7 +225,7 @@ int net_apply_steering(struct net *net)
 	if (err == -ENOTTY) /* not a tap: a test's socket */
 		err = 0;
 	if (err)
-		warn("tap %s: cannot set the steering of frames: %s", net->tap_name, strerror(-err));
+		guest_warn("tap %s: cannot set the steering of frames: %s", net->tap_name, strerror(-err));
 	return err;
 }
 
@@ -240,7 +235,7 @@ static void apply_header(struct net *net)
 		int err = tap_set_header(net->tap_fd[i], net_header(net));
 
 		if (err && err != -ENOTTY)
-			warn("tap %s: cannot set the size of the header: %s", net->tap_name, strerror(-err));
+			guest_warn("tap %s: cannot set the size of the header: %s", net->tap_name, strerror(-err));
 	}
 }
 
@@ -283,10 +278,10 @@ void net_announce(struct net *net)
  */
 static void drain_tap(struct net *net)
 {
-	u8 byte;
+	u8 header[TAP_HEADER_HASH]; /* tun takes less for a mistake */
 
 	for (unsigned q = 0; q < net->pairs; q++)
-		for (unsigned i = 0; i < 4096 && read(net->tap_fd[q], &byte, 1) >= 0; i++)
+		for (unsigned i = 0; i < 4096 && read(net->tap_fd[q], header, sizeof(header)) >= 0; i++)
 			;
 }
 

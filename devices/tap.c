@@ -20,11 +20,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#ifndef TUN_F_USO4
-#define TUN_F_USO4 0x20
-#define TUN_F_USO6 0x40
-#endif
-
 #define FAIL(...) (snprintf(err, err_size, __VA_ARGS__), -1)
 
 static int open_tun(char *err, size_t err_size)

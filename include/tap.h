@@ -21,6 +21,11 @@
 
 #define TAP_MAX_QUEUES 16
 
+#ifndef TUN_F_USO4 /* older than Linux 6.2's headers */
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
+
 struct tap {
 	int fd[TAP_MAX_QUEUES]; /* one per queue */
 	unsigned queues;

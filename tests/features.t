@@ -13,7 +13,7 @@
 . "$(dirname "$0")/lib.sh"
 in_lab "$@"
 . tests/traffic.sh
-plan 75
+plan 76
 
 # --- which frames reach a guest ---
 
@@ -153,9 +153,12 @@ new_driver() {
 
 	console "$name" 'ifconfig eth0 promisc; ip link set eth0 address 02:00:00:00:00:77; ethtool -K eth0 rx-gro-hw off; ethtool -C eth0 rx-usecs 20000 rx-frames 64 tx-frames 1' >/dev/null
 	is "a driver that has set everything" "$(heard "$name" "$own" 020000000077) $(($(trickle "$name" 100) < 50))" "10 1"
+	console "$name" 'rmmod virtio_net' >/dev/null
+	frames "$name" 50 0 60 $BROADCAST
 	is "is removed and loaded again" \
-		"$(console "$name" "rmmod virtio_net && modprobe virtio_net && /bin/network >/dev/null && arp -i eth0 -s ${ip[$name]%.*}.1 $(<"/sys/class/net/$name/address")")" ""
+		"$(console "$name" "modprobe virtio_net && /bin/network >/dev/null && arp -i eth0 -s ${ip[$name]%.*}.1 $(<"/sys/class/net/$name/address")")" ""
 	ip neigh replace "${ip[$name]}" dev "$name" nud permanent lladdr "$(<"$T/$name.mac")"
+	holds "what came meanwhile is not the new one's" "$(seen "$name" rx_packets) < 10"
 	is "its address is the first again" "$(console "$name" 'cat /sys/class/net/eth0/address')" "$(<"$T/$name.mac")"
 	is "it gets what is for that, and nothing that is for others" "$(heard "$name" "$own") $(heard "$name" 020000000077)" "5 0"
 	holds "interrupts are not put off" "$(trickle "$name" 100) > 50"

@@ -187,6 +187,9 @@ static void offloads_live(enum kind kind)
 			CHECK_EQ(gso_comes(csum, NET_HDR_GSO_UDP_L4, n++), t[i].uso);
 		}
 	/* A tap that refuses: the command fails, and all is as it was. */
+	/* Nothing would have a use for ECN then, and tun says no to that. */
+	CHECK_EQ(set_offloads(F(GUEST_CSUM) | F(GUEST_ECN)), OK);
+	CHECK_EQ(LOAD_ONCE(&tap.offloads), TUN_F_CSUM);
 	CHECK_EQ(set_offloads(F(GUEST_CSUM)), OK);
 	stderr_capture();
 	STORE_ONCE(&tap.refuses, true);

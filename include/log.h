@@ -5,8 +5,8 @@
  *
  * Three kinds of failure, three words.  The host cannot do what we need:
  * die(), from the main thread during set-up only.  The guest broke a rule:
- * the device asks for a reset and guest_warn() says which rule, once per
- * activation, so that a guest cannot flood the log.  We broke our own
+ * the device asks for a reset and guest_warn() says which rule, at a
+ * bounded rate, so that a guest cannot flood the log.  We broke our own
  * invariant: assert(), compiled in always.
  */
 #ifndef RINGLET_LOG_H

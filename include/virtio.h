@@ -32,7 +32,7 @@
 
 struct virtio_dev;
 
-/* What a device type does.  All on a vCPU thread with dev->lock held. */
+/* What a device type does.  All with dev->lock held, by a vCPU thread or main. */
 struct virtio_ops {
 	/*
 	 * The driver wants dev->accepted: may it have just these together

@@ -140,4 +140,4 @@ RINGLET=$T/unable
 boot q -v -m 64M -n queues=2,rss=on -k "$T/halt" --timeout 1
 ended q
 like "without rights for bpf(2) ringlet does without RSS, and says so" "${status[q]} $(<"$T/q.err")" \
-	"36 *net: no RSS: cannot load the program that steers: *"
+	"36 *rss=on: cannot load the program that steers: *"

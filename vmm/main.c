@@ -109,9 +109,11 @@ static void open_net(void)
 	p.tap_fd = tap.fd;
 	p.tap_uso = tap.uso;
 	p.tap_name = tap.name;
-	if (n->queues > 1 && !(n->declined & net_feature_bits("rss"))) {
-		if (steering_open(&steering, err, sizeof(err)))
-			info("net: no RSS: %s", err);
+	if (!(n->declined & net_feature_bits("rss"))) {
+		if (n->queues == 1 || n->declined & net_feature_bits("mq"))
+			warn("rss=on: with one pair of queues there is nothing to choose; use queues=N");
+		else if (steering_open(&steering, err, sizeof(err)))
+			warn("rss=on: %s", err);
 		else
 			p.steering = &steering;
 	}

@@ -51,7 +51,7 @@ $(B)/%.o: %.c Makefile
 $(B)/tests/%: $(B)/tests/%.o $(TESTLIB) $(B)/libringlet.a
 	$(say) LD $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-.SECONDARY: $(TESTS:=.o)
+.SECONDARY: $(TESTS:=.o) $(TESTLIB)
 
 test-programs: $(TESTS)
 

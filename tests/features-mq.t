@@ -117,6 +117,7 @@ datagrams() {
 one_queue() {
 	local name=$1 said wait="rx-usecs 100000000 rx-frames 8" dont="rx-usecs 0 rx-frames 1"
 
+	still "$name"
 	said=$(console "$name" "ethtool --per-queue eth0 queue_mask 2 --coalesce $wait")
 	is "Linux 6.12 puts interrupts off for one queue alone" "$said$(usecs "$name" 3)" "0 100000000 "
 	is "then seven frames in that queue wait for an eighth" "$(wait_for_eight "$name" 1)" "0 8 "

@@ -148,6 +148,10 @@ from_guest() {
 	cut -d' ' -f1 "$T/returned"
 }
 
+# still NAME: the guest sends nothing by itself.  The interrupt for a packet of
+# its own would bring in what is to wait.
+still() { console "$1" 'echo 1 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6' >/dev/null; }
+
 answers() { ping -q -c 1 -W 1 "${ip[$1]}" >/dev/null 2>&1; }
 # pinged NAME COUNT: that many without one lost.
 pinged() {
@@ -155,6 +159,8 @@ pinged() {
 	said=$(ping -q -c "$2" -i 0.002 "${ip[$1]}")
 	[[ $said == *"$2 packets transmitted, $2 received, 0% packet loss"* ]] || { echo "$said"; return 1; }
 }
+# microseconds: the middle one of the round trips that ping prints
+middle() { sed -n 's/.* time=\([0-9.]*\) ms$/\1/p' | sort -n | awk '{ t[NR] = $1 } END { print int(t[int((NR + 1) / 2)] * 1000) }'; }
 # microseconds: the least round trip in what ping prints
 least() { awk -F '[ =/]+' '/^(rtt|round-trip)/ { for (i = 1; i < NF; i++) if ($i == "min") { while ($i !~ /^[0-9.]+$/) i++; print int($i * 1000); exit } }'; }
 

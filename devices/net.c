@@ -33,7 +33,6 @@ static struct net *of(struct virtio_dev *dev)
 _Static_assert(offsetof(struct net, dev) == 0, "of() relies on it");
 
 #define F(name) VIRTIO_BIT(VIRTIO_NET_F_##name)
-#define F_RING_RESET VIRTIO_BIT(40)
 #define F_SPEED_DUPLEX VIRTIO_BIT(63)
 
 /* Every feature of the device: bit, the spec's name, and the switch that
@@ -65,7 +64,7 @@ static const struct {
 	{ VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC), "indirect_desc", "indirect" },
 	{ VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX), "event_idx", "event_idx" },
 	{ VIRTIO_BIT(VIRTIO_F_VERSION_1), "version_1", NULL },
-	{ F_RING_RESET, "ring_reset", "ring_reset" },
+	{ VIRTIO_BIT(VIRTIO_F_RING_RESET), "ring_reset", "ring_reset" },
 	{ NET_F_VQ_NOTF_COAL, "vq_notf_coal", "notf_coal" },
 	{ NET_F_NOTF_COAL, "notf_coal", "notf_coal" },
 	{ NET_F_GUEST_USO4, "guest_uso4", "uso" },
@@ -177,11 +176,19 @@ static u64 offer(u64 wanted)
 	return wanted;
 }
 
+/* What a tap said to a setting; 0 too if it is none: a test has a socket. */
+static int tap_said(const struct net *net, const char *what, int err)
+{
+	if (!err || err == -ENOTTY)
+		return 0;
+	guest_warn("tap %s: cannot set %s: %s", net->tap_name, what, strerror(-err));
+	return err;
+}
+
 int net_apply_offloads(struct net *net)
 {
 	u64 want = net->set.offloads;
 	unsigned tun = 0;
-	int err;
 
 	if (want & F(GUEST_CSUM))
 		tun |= TUN_F_CSUM;
@@ -196,12 +203,7 @@ int net_apply_offloads(struct net *net)
 		tun |= TUN_F_USO4 | TUN_F_USO6;
 	if (!(tun & TUN_F_CSUM))
 		tun = 0;
-	err = tap_set_offload(net->tap_fd[0], tun);
-	if (err == -ENOTTY) /* not a tap: a test's socket */
-		err = 0;
-	if (err)
-		guest_warn("tap %s: cannot set offloads: %s", net->tap_name, strerror(-err));
-	return err;
+	return tap_said(net, "offloads", tap_set_offload(net->tap_fd[0], tun));
 }
 
 void net_apply_pairs(struct net *net)
@@ -217,26 +219,16 @@ void net_apply_pairs(struct net *net)
  */
 int net_apply_steering(struct net *net)
 {
-	int err;
-
 	if (!net->steering)
 		return 0;
-	err = tap_steer(net->tap_fd[0], net->set.steered ? net->steering->program : -1);
-	if (err == -ENOTTY) /* not a tap: a test's socket */
-		err = 0;
-	if (err)
-		guest_warn("tap %s: cannot set the steering of frames: %s", net->tap_name, strerror(-err));
-	return err;
+	return tap_said(net, "the steering of frames",
+			tap_steer(net->tap_fd[0], net->set.steered ? net->steering->program : -1));
 }
 
 static void apply_header(struct net *net)
 {
-	for (unsigned i = 0; i < net->pairs; i++) {
-		int err = tap_set_header(net->tap_fd[i], net_header(net));
-
-		if (err && err != -ENOTTY)
-			guest_warn("tap %s: cannot set the size of the header: %s", net->tap_name, strerror(-err));
-	}
+	for (unsigned i = 0; i < net->pairs; i++)
+		tap_said(net, "the size of the header", tap_set_header(net->tap_fd[i], net_header(net)));
 }
 
 void net_status_bits(struct net *net, u16 on, u16 off)

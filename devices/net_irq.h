@@ -30,7 +30,7 @@ struct net_moderation {
 	/* The driver's wish; 0 in either: none, the policy counts. */
 	u32 max_usecs, max_packets;
 
-	/* adaptive: how long packets may wait, see irq_pace(); the owner's word. */
+	/* adaptive: how long packets may wait, see irq_hold(); the owner's word. */
 	u64 hold_ns;
 
 	bool bulk;	  /* one of them was not small */

@@ -28,6 +28,10 @@
 #define VIRTIO_CONFIG_SIZE 64  /* bytes of device configuration space */
 #define VIRTIO_VENDOR 0x474e4952 /* "RING" */
 
+#ifndef VIRTIO_F_RING_RESET /* older than Linux 6.0's headers */
+#define VIRTIO_F_RING_RESET 40
+#endif
+
 #define VIRTIO_BIT(n) (1ULL << (n))
 
 struct virtio_dev;

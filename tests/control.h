@@ -197,18 +197,6 @@ static inline int get_coal(u16 queue, struct coal *to)
 	return answer_at(6)[sizeof(*to)];
 }
 
-static inline bool needs_reset(void)
-{
-	u64 end = now_ms() + PATIENCE_MS;
-
-	while (!(reg_read(b.dev, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET)) {
-		if (now_ms() > end)
-			return false;
-		poll(NULL, 0, 1);
-	}
-	return true;
-}
-
 /* --- frames ------------------------------------------------------------------ */
 
 #define FRAME 100u

@@ -32,18 +32,6 @@ static void works_again(void)
 	}
 }
 
-static bool needs_reset(void)
-{
-	u64 end = now_ms() + PATIENCE_MS;
-
-	while (!(reg_read(b.dev, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET)) {
-		if (now_ms() > end)
-			return false;
-		poll(NULL, 0, 1);
-	}
-	return true;
-}
-
 static void drain_wire(void)
 {
 	u8 byte;

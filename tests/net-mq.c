@@ -11,7 +11,6 @@
 #include <fcntl.h>
 
 #define FEATURES (FULL | F(MQ) | RING_RESET)
-#define PATTERN 0x5a
 #define QUEUE_RESET 0x0c0
 
 static void start(enum kind kind, unsigned pairs)
@@ -346,23 +345,6 @@ static void off_while_starved(enum kind kind)
 	CHECK_EQ(set_pairs(2), OK);
 	wire_send(1, 100);
 	rx_expect(1, 100);
-}
-
-static void paint(void)
-{
-	for (unsigned i = 0; i < b.g.mem.n; i++)
-		memset(b.g.view[i], PATTERN, b.g.mem.region[i].size);
-}
-
-static bool is_painted(void)
-{
-	for (unsigned i = 0; i < b.g.mem.n; i++) {
-		const u8 *p = b.g.view[i];
-
-		if (*p != PATTERN || memcmp(p, p + 1, b.g.mem.region[i].size - 1))
-			return false;
-	}
-	return true;
 }
 
 static void reset_with_all_busy(enum kind kind)

@@ -12,7 +12,6 @@
 
 #include "wire.h"
 
-#define PATTERN 0x5a
 
 static pthread_t flooder;
 static bool flood_over;
@@ -51,23 +50,6 @@ static void drain(int fd)
 
 	while (recv(fd, &byte, 1, 0) >= 0)
 		;
-}
-
-static void paint(void)
-{
-	for (unsigned i = 0; i < b.g.mem.n; i++)
-		memset(b.g.view[i], PATTERN, b.g.mem.region[i].size);
-}
-
-static bool is_painted(void)
-{
-	for (unsigned i = 0; i < b.g.mem.n; i++) {
-		const u8 *p = b.g.view[i];
-
-		if (*p != PATTERN || memcmp(p, p + 1, b.g.mem.region[i].size - 1))
-			return false;
-	}
-	return true;
 }
 
 /* Nobody writes to memory, or signals, from here on. */

@@ -502,4 +502,37 @@ static inline void tx_reap(unsigned n)
 	{ "io_uring: " claim, f##_uring }, { "io_uring, no nowait: " claim, f##_waiting }, \
 	{ "poll: " claim, f##_poll }
 
+static inline bool needs_reset(void)
+{
+	u64 end = now_ms() + PATIENCE_MS;
+
+	while (!(reg_read(b.dev, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET)) {
+		if (now_ms() > end)
+			return false;
+		poll(NULL, 0, 1);
+	}
+	return true;
+}
+
+/* --- memory that nobody is to touch ------------------------------------------- */
+
+#define PATTERN 0x5a
+
+static inline void paint(void)
+{
+	for (unsigned i = 0; i < b.g.mem.n; i++)
+		memset(b.g.view[i], PATTERN, b.g.mem.region[i].size);
+}
+
+static inline bool is_painted(void)
+{
+	for (unsigned i = 0; i < b.g.mem.n; i++) {
+		const u8 *p = b.g.view[i];
+
+		if (*p != PATTERN || memcmp(p, p + 1, b.g.mem.region[i].size - 1))
+			return false;
+	}
+	return true;
+}
+
 #endif

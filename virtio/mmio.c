@@ -26,9 +26,6 @@
 
 #define SHM_LEN_LOW 0x0b0
 #define SHM_BASE_HIGH 0x0bc
-#ifndef VIRTIO_F_RING_RESET
-#define VIRTIO_F_RING_RESET 40
-#endif
 #define QUEUE_RESET 0x0c0
 
 u32 *virtio_reg(struct virtio_dev *dev, unsigned reg)

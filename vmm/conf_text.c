@@ -5,8 +5,8 @@
  *
  * Parsing what conf_to_command() writes gives the same configuration again;
  * nothing is left to a default, so that the line still means the same when a
- * default changes.  Of the feature switches, which are on unless one is off,
- * those that are off are written.
+ * default changes.  Of the feature switches those are written that are not
+ * as they are when nothing is said of them.
  */
 #include "conf.h"
 

@@ -265,8 +265,8 @@ static int run(void)
 	if (conf.net.mode == NET_TAP)
 		open_net();
 	load_guest(cmdline);
-	announce_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (net && announce_fd >= 0 && (link_fd = tap_watch()) >= 0) {
+	if (net && (announce_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) >= 0 &&
+	    (link_fd = tap_watch()) >= 0) {
 		console_watch(announce_fd, announce);
 		link_changed(); /* a tap of the user's may be down */
 		console_watch(link_fd, link_changed);

@@ -479,6 +479,31 @@ static void avail_event_asks_for_one_kick(void)
 	}
 }
 
+/* 2.7.10: woken by something else, the device has asked for a kick that it can do without. */
+static void kicks_can_be_taken_back(void)
+{
+	for (unsigned event_idx = 0; event_idx < 2; event_idx++) {
+		open_queue(64, event_idx, false);
+		for (u32 i = 0; i < 70000; i++) {
+			u16 head;
+			u32 len;
+
+			if (i % 1000 == 0) {
+				CHECK(!virtq_kicks_on(&vq));
+				virtq_kicks_off(&vq);
+			}
+			add_one();
+			CHECK(!ring_must_kick(&r));
+			pop_and_return(0);
+			virtq_publish(&vq);
+			CHECK_EQ(ring_take(&r, &head, &len), 1);
+		}
+		CHECK(!virtq_kicks_on(&vq));
+		add_one();
+		CHECK(ring_must_kick(&r));
+	}
+}
+
 static void kicks_on_says_look_again(void)
 {
 	for (unsigned event_idx = 0; event_idx < 2; event_idx++) {
@@ -530,6 +555,7 @@ int main(void)
 		{ "several publications before one decision count together", publishing_often_decides_once },
 		{ "the flag in the used ring suppresses kicks (2.7.10)", kicks_are_off_while_awake },
 		{ "avail_event asks for one kick (2.7.10)", avail_event_asks_for_one_kick },
+		{ "a kick that was asked for can be taken back (2.7.10)", kicks_can_be_taken_back },
 		{ "turning kicks on says look again when a chain slipped in", kicks_on_says_look_again },
 		{ "with event indices the flags stay zero and are ignored (2.7.7, 2.7.10.1)", in_event_mode_the_flags_stay_zero },
 	};

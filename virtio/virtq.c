@@ -238,11 +238,16 @@ bool virtq_wants_interrupt(struct virtq *vq)
 
 void virtq_kicks_off(struct virtq *vq)
 {
+	if (!vq->size)
+		return;
 	/*
-	 * With event indices nothing need be done: the driver kicks when it
-	 * passes the index that we last asked for, and it has passed it.
+	 * The driver kicks when it passes the index that we last asked for.  It
+	 * may have yet to, if something else woke us: ask for one that it comes
+	 * to in half of all indices' time.
 	 */
-	if (vq->size && !vq->event_idx)
+	if (vq->event_idx)
+		STORE_ONCE(avail_event(vq), (u16)(vq->last_avail + 0x8000));
+	else
 		STORE_ONCE(&vq->used->flags, VRING_USED_F_NO_NOTIFY);
 }
 

@@ -19,6 +19,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "barrier.h"
 #include "engine.h"
 
 #define SQ_ENTRIES 128 /* reads, writes, two polls, cancels: never full between enters */
@@ -106,6 +107,12 @@ static void arm_polls(struct engine_uring *u)
 	}
 }
 
+/* Completions are posted only in enter(): until then a flag says that there are. */
+static bool is_flagged(const struct engine_uring *u)
+{
+	return LOAD_ONCE(u->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+}
+
 static void uring_enter(struct engine *e, s64 wait_ns)
 {
 	struct engine_uring *u = self(e);
@@ -114,7 +121,7 @@ static void uring_enter(struct engine *e, s64 wait_ns)
 
 	arm_polls(u);
 	/* With nothing to submit and no task work due, submit() is no system call. */
-	if (wait_ns || io_uring_sq_ready(&u->ring) || io_uring_cq_has_overflow(&u->ring))
+	if (wait_ns || io_uring_sq_ready(&u->ring) || is_flagged(u))
 		e->enters++;
 	if (wait_ns == ENGINE_FOREVER)
 		io_uring_submit_and_wait(&u->ring, 1);
@@ -129,6 +136,9 @@ static bool uring_next(struct engine *e, struct engine_event *ev)
 	struct engine_uring *u = self(e);
 	struct io_uring_cqe *cqe;
 
+	/* With none there but some flagged, peek enters the kernel for them. */
+	if (!io_uring_cq_ready(&u->ring) && is_flagged(u))
+		e->enters++;
 	while (io_uring_peek_cqe(&u->ring, &cqe) == 0) {
 		u64 data = io_uring_cqe_get_data64(cqe);
 		bool more = cqe->flags & IORING_CQE_F_MORE;
@@ -159,6 +169,13 @@ static bool uring_next(struct engine *e, struct engine_event *ev)
 		}
 	}
 	return false;
+}
+
+static bool uring_ready(const struct engine *e)
+{
+	const struct engine_uring *u = (const struct engine_uring *)e;
+
+	return io_uring_cq_ready(&u->ring) || is_flagged(u);
 }
 
 static void uring_cancel(struct engine *e, bool writes)
@@ -230,6 +247,7 @@ static const struct engine_ops uring_ops = {
 	.write = uring_write,
 	.enter = uring_enter,
 	.next = uring_next,
+	.ready = uring_ready,
 	.cancel = uring_cancel,
 	.detach = uring_detach,
 	.free = uring_free,

@@ -9,6 +9,7 @@
 #include <linux/if_tun.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_net.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -375,6 +376,14 @@ static void free_worker(struct net_worker *w)
 	free(w);
 }
 
+/* With a single one nothing can come while its owner looks around. */
+static bool has_processors(void)
+{
+	cpu_set_t set;
+
+	return !sched_getaffinity(0, sizeof(set), &set) && CPU_COUNT(&set) > 1;
+}
+
 /* 0 or -errno. */
 static int add_worker(struct net *net, const struct net_params *p, unsigned pair)
 {
@@ -412,6 +421,7 @@ static int add_worker(struct net *net, const struct net_params *p, unsigned pair
 	if (err)
 		goto fail;
 	tx_reset(&w->tx);
+	w->spin = p->spin && w->engine->ops->ready && has_processors();
 	net->dev.kick_fd[net_rxq(pair)] = net->dev.kick_fd[net_txq(pair)] = fd.kick;
 	net->worker[net->pairs++] = w;
 	return 0;

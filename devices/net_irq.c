@@ -26,6 +26,8 @@
 #define HOLD_RX_FRAMES 8
 #define HOLD_TX_FRAMES 3
 #define STREAM_FRAMES 16
+/* Who sends one after the other needs one frame's time for the next; and some more. */
+#define SPIN_FRAMES 2
 /* So many do not wait for more. */
 #define HOLD_MOST 8
 /* A longer time was not a frame's: the thread had to wait for a processor. */
@@ -127,4 +129,9 @@ u64 irq_hold(const struct net_pace *p, bool transmit, u64 now)
 	if (now - p->streamed > STREAM_FRAMES * p->frame_ns || hold < HOLD_LEAST_NS)
 		return 0;
 	return hold;
+}
+
+u64 irq_spin(const struct net_pace *p)
+{
+	return p->frame_ns * SPIN_FRAMES;
 }

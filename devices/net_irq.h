@@ -39,7 +39,7 @@ struct net_moderation {
 	u64 deadline;	  /* when the decision is due at the latest; 0: not set */
 };
 
-/* What adaptive knows of a pair's traffic. */
+/* What is known of a pair's traffic. */
 struct net_pace {
 	u64 frame_ns; /* what moving a frame takes, of late */
 	u64 streamed; /* when the guest last sent a large one, ns */
@@ -68,6 +68,9 @@ bool irq_due(struct net_moderation *m, u64 now, bool drained, bool full);
 
 /* So many frames were moved in that time. */
 void irq_pace(struct net_pace *p, unsigned frames, u64 ns);
+
+/* How long to look around for more before sleeping, ns. */
+u64 irq_spin(const struct net_pace *p);
 
 /* How long adaptive lets packets of a direction wait now; 0: not at all. */
 u64 irq_hold(const struct net_pace *p, bool transmit, u64 now);

@@ -155,6 +155,8 @@ struct net_worker {
 	struct net_pace pace;
 	unsigned moved; /* frames since the last quiet round */
 	bool quiet;	/* no more is waiting, either way: interrupts are due */
+	bool spin;	/* constant: look around before sleeping, where the engine can */
+	bool looks;	/* about to do so: interrupts for what was sent can wait */
 	bool serving; /* between start and stop */
 	bool exiting;
 

@@ -33,6 +33,7 @@ struct conf_net {
 	u8 queues;	/* pairs, 1 to NET_MAX_PAIRS; 1 with fd */
 	enum net_irq_policy irq;
 	u32 irq_usecs;	/* with NET_IRQ_DELAY and NET_IRQ_PENDING 1 to 1000000, else 0 */
+	bool spin;	/* the device threads look around before they sleep */
 	u64 declined;	/* feature bits not to offer, see net_feature_bits() */
 	enum conf_io io;
 	bool mmio_strict; /* InterruptStatus exactly as in the specification */

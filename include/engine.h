@@ -63,6 +63,11 @@ struct engine_ops {
 	void (*enter)(struct engine *e, s64 wait_ns);
 	bool (*next)(struct engine *e, struct engine_event *ev);
 	/*
+	 * Might an enter() find an event?  No system call: for a thread that
+	 * looks around before it sleeps.  NULL: this engine cannot tell.
+	 */
+	bool (*ready)(const struct engine *e);
+	/*
 	 * Queue the cancelling of every read, and every write if asked, that
 	 * is in flight: each still completes, with -ECANCELED or as it may.
 	 */

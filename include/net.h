@@ -35,6 +35,7 @@ struct net_params {
 	u64 declined;	  /* feature bits not to offer, see net_feature_bits() */
 	enum net_irq_policy irq;
 	u32 irq_usecs;
+	bool spin; /* look for more for a moment before sleeping */
 	const int *tap_fd; /* one per pair; stay the caller's, must outlive the device */
 	bool tap_uso;	   /* the tap takes UDP segmentation */
 	const char *tap_name;
@@ -63,6 +64,7 @@ struct net_counters {
 	u64 interrupts_deferred;   /* rounds that left one to a deadline */
 	u64 control;		   /* commands of the control queue */
 	u64 control_refused;	   /* those answered with VIRTIO_NET_ERR */
+	u64 spins, spins_won;	   /* times it looked around before sleeping; and found something */
 	u64 sleeps, enters;	   /* waits; system calls of the engine */
 };
 

@@ -101,7 +101,7 @@ static void unknown_keys(void)
 	refused("-n tap,hostip=1", "unknown key 'hostip' in --net; did you mean 'ip'?");
 	refused("-n queue=256", "unknown key 'queue' in --net; did you mean 'queue_size'?");
 	refused("--net vhost=1", "unknown key 'vhost' in --net; the keys are mode, tap, fd, mac, ip, "
-				 "guest_ip, mtu, queue_size, queues, irq, io, cpus, and the "
+				 "guest_ip, mtu, queue_size, queues, irq, spin, io, cpus, and the "
 				 "features that 'ringlet help' lists");
 	refused("-n quueues=2", "unknown key 'quueues' in --net; did you mean 'queues'?");
 	refused("-n tso4=off", "unknown key 'tso4' in --net; did you mean 'tso'?");

@@ -19,7 +19,7 @@ static void full_command(void)
 	text = conf_to_command(&c);
 	CHECK_STR(text, "ringlet run --kernel vmlinux --mem 1536M --cpus 1 --net mode=tap,tap=t0,"
 			"mac=02:00:00:00:00:01,guest_ip=10.0.0.2,queue_size=1024,queues=1,"
-			"irq=drain,io=uring,cpus=4:5 --pin 1,2,3 --verbose");
+			"irq=drain,spin=on,io=uring,cpus=4:5 --pin 1,2,3 --verbose");
 	free(text);
 	conf_free(&c);
 
@@ -27,7 +27,7 @@ static void full_command(void)
 		  "csum=off,cpus=1,3");
 	text = conf_to_command(&c);
 	CHECK_STR(text, "ringlet run --kernel vmlinux --mem 512M --cpus 1 --net mode=tap,"
-			"mac=02:00:00:00:00:01,queue_size=1024,queues=2,irq=delay:50,io=uring,"
+			"mac=02:00:00:00:00:01,queue_size=1024,queues=2,irq=delay:50,spin=on,io=uring,"
 			"cpus=1:3,csum=off,uso=off");
 	free(text);
 	conf_free(&c);

@@ -239,7 +239,7 @@ static void tap_is_implied(void)
 	static const char *const lines[] = {
 		"tap", "mode=tap", "tap=t", "fd=3", "ip=10.0.0.1", "mtu=1500", "cpus=0", "io=uring",
 		"mac=02:00:00:00:00:01", "guest_ip=10.0.0.2", "tap,queue_size=32",
-		"queues=1", "irq=drain", "status=on",
+		"queues=1", "irq=drain", "spin=on", "status=on",
 	};
 	char line[128];
 	struct conf c;

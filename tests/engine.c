@@ -491,6 +491,41 @@ static void control_wakes(enum kind kind)
 	}
 }
 
+/* Kept up to date by the kernel, in memory: asking is no system call. */
+static void ready_says_so(enum kind kind)
+{
+	u64 enters;
+
+	open_engine(kind, SOCK_SEQPACKET);
+	if (kind == POLL) {
+		CHECK(!e->ops->ready);
+		return;
+	}
+	e->ops->read(e, 0, &iov[0], 1, true);
+	e->ops->enter(e, ENGINE_NO_WAIT);
+	no_event();
+	enters = e->enters;
+	CHECK(!e->ops->ready(e));
+	send_number(7);
+	CHECK(e->ops->ready(e));
+	CHECK(e->ops->ready(e));
+	CHECK_EQ(e->enters, enters);
+	e->ops->enter(e, ENGINE_NO_WAIT);
+	CHECK_EQ(e->enters, enters + 1);
+	CHECK(e->ops->ready(e));
+	CHECK_EQ(next_event().type, ENGINE_READ);
+	CHECK_EQ(number_in(0), 7);
+	CHECK(!e->ops->ready(e));
+	signal_fd(fd.kick);
+	CHECK(e->ops->ready(e));
+	e->ops->enter(e, ENGINE_NO_WAIT);
+	CHECK_EQ(next_event().type, ENGINE_KICK);
+	no_event();
+	CHECK(!e->ops->ready(e));
+	signal_fd(fd.control);
+	CHECK(e->ops->ready(e));
+}
+
 static void wakes_while_reads_wait(enum kind kind)
 {
 	struct engine_event ev;
@@ -559,6 +594,7 @@ EACH(cancelling_loses_no_frame)
 EACH(nothing_to_cancel)
 EACH(kicks_wake)
 EACH(control_wakes)
+EACH(ready_says_so)
 EACH(wakes_while_reads_wait)
 EACH(nothing_is_left)
 
@@ -579,6 +615,7 @@ int main(void)
 		ROWS("with nothing in flight cancelling does nothing", nothing_to_cancel),
 		ROWS("every kick wakes, also one that came before", kicks_wake),
 		ROWS("the control event wakes and is consumed", control_wakes),
+		ROWS("ready() is true when there is something to enter for, if it can tell", ready_says_so),
 		ROWS("kicks and frames wake independently", wakes_while_reads_wait),
 		ROWS("freed with a read in flight, it leaves no descriptor open", nothing_is_left),
 	};

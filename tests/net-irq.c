@@ -342,6 +342,19 @@ static void the_hold(void)
 	CHECK_EQ(irq_hold(&p, true, now), 0);
 }
 
+/* As long as two frames take; with no frame so far there is nothing to wait for. */
+static void the_spin(void)
+{
+	struct net_pace p = { 0 };
+
+	CHECK_EQ(irq_spin(&p), 0);
+	irq_pace(&p, 4, 40 * US);
+	CHECK_EQ(irq_spin(&p), 20 * US);
+	p = (struct net_pace){ 0 };
+	irq_pace(&p, 1, 5000 * MS);
+	CHECK_EQ(irq_spin(&p), 1 * MS); /* and no longer, whatever happens */
+}
+
 /* What a transmit queue has: one small packet waits for company. */
 static void a_lone_packet_waits(void)
 {
@@ -465,6 +478,7 @@ int main(void)
 		{ "the shorter of the driver's and the host's delay counts", wish_and_policy },
 		{ "adaptive: learns what moving a frame takes", the_pace },
 		{ "adaptive: a guest that streams out is told a few frames' times later", the_hold },
+		{ "before sleeping: two frames' times, and 1 ms at most", the_spin },
 		{ "one small packet sent waits for the interrupt of another", a_lone_packet_waits },
 		{ "adaptive: what is received waits if it is small, and a little", adaptive_receives },
 		{ "adaptive: what was sent waits for more that was", adaptive_sends },

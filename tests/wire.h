@@ -61,6 +61,7 @@ struct bench_setup {
 	u64 declined;
 	enum net_irq_policy irq;
 	u32 irq_usecs;
+	bool no_spin;
 	void (*before_start)(void);
 };
 
@@ -137,6 +138,7 @@ static inline void bench_open(struct bench_setup setup)
 		.declined = setup.declined,
 		.irq = setup.irq,
 		.irq_usecs = setup.irq_usecs,
+		.spin = !setup.no_spin,
 		.tap_uso = setup.uso,
 		.tap_name = "tap9",
 		.steering = setup.steering,

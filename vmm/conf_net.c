@@ -28,7 +28,7 @@
 
 /* What comes behind the last is KEY_SWITCH + i for net_feature_switch(i). */
 enum net_key { KEY_MODE, KEY_TAP, KEY_FD, KEY_MAC, KEY_IP, KEY_GUEST_IP, KEY_MTU, KEY_QUEUE_SIZE,
-	       KEY_QUEUES, KEY_IRQ, KEY_IO, KEY_CPUS, KEY_SWITCH };
+	       KEY_QUEUES, KEY_IRQ, KEY_SPIN, KEY_IO, KEY_CPUS, KEY_SWITCH };
 
 #define SEEN(key) (1ULL << (key)) /* all keys fit: a test counts them */
 
@@ -47,6 +47,7 @@ static const struct {
 	{ "queue_size", KEY_QUEUE_SIZE },
 	{ "queues", KEY_QUEUES },
 	{ "irq", KEY_IRQ },
+	{ "spin", KEY_SPIN },
 	{ "io", KEY_IO },
 	{ "cpus", KEY_CPUS },
 	{ "tapif", KEY_TAP },
@@ -248,18 +249,23 @@ static void parse_irq(const char *where, const char *value, struct conf_net *net
  * The nearest to a word that is neither may be the opposite of what was meant
  * ("no" is "on" with its letters swapped): none is suggested.
  */
-static void parse_switch(const char *where, const char *value, const char *name,
-			 struct conf_net *net)
+static bool parse_switch(const char *where, const char *value, const char *advice)
+{
+	if (strcmp(value, "on") && strcmp(value, "off"))
+		die_args("%s%s: not known; write on or off%s", where, value, advice);
+	return !strcmp(value, "on");
+}
+
+static void parse_feature(const char *where, const char *value, const char *name,
+			  struct conf_net *net)
 {
 	u64 bits = net_feature_bits(name);
 
-	if (!strcmp(value, "off"))
-		net->declined |= bits;
-	else if (!strcmp(value, "on"))
+	if (parse_switch(where, value,
+			 strcmp(name, "mq") ? "" : ", and how many pairs of queues with queues="))
 		net->declined &= ~bits;
 	else
-		die_args("%s%s: not known; write on or off%s", where, value,
-			 strcmp(name, "mq") ? "" : ", and how many pairs of queues with queues=");
+		net->declined |= bits;
 }
 
 static void take_key(struct conf_net *net, enum net_key key, const char *where, const char *value)
@@ -295,13 +301,16 @@ static void take_key(struct conf_net *net, enum net_key key, const char *where, 
 	case KEY_IRQ:
 		parse_irq(where, value, net);
 		break;
+	case KEY_SPIN:
+		net->spin = parse_switch(where, value, "");
+		break;
 	case KEY_IO:
 		net->io = parse_choice(where, value, io_name);
 		break;
 	case KEY_CPUS:
 		conf_cpu_list(where, value, &net->cpus);
 		break;
-	case KEY_SWITCH: /* and behind: parse_switch()'s */
+	case KEY_SWITCH: /* and behind: parse_feature()'s */
 		break;
 	}
 }
@@ -327,7 +336,7 @@ static enum net_key key_find(const char *name)
 		die_args("unknown key '%s' in --net; did you mean '%s'?", name,
 			 key_main_name(key_find(near)));
 	die_args("unknown key '%s' in --net; the keys are mode, tap, fd, mac, ip, guest_ip, mtu, "
-		 "queue_size, queues, irq, io, cpus, and the features that 'ringlet help' lists",
+		 "queue_size, queues, irq, spin, io, cpus, and the features that 'ringlet help' lists",
 		 name);
 }
 
@@ -396,7 +405,7 @@ static void take_entry(struct conf_net *net, char *entry, u64 *seen)
 	if (key < KEY_SWITCH)
 		take_key(net, key, where, value);
 	else
-		parse_switch(where, value, name, net);
+		parse_feature(where, value, name, net);
 }
 
 static void check_addresses(struct conf_net *net)
@@ -436,6 +445,7 @@ void conf_net_init(struct conf_net *net)
 	net->queue_size = DEFAULT_QUEUE_SIZE;
 	net->queues = 1;
 	net->irq = NET_IRQ_DRAIN;
+	net->spin = true;
 	net->declined = net_features_on_demand();
 }
 

@@ -126,7 +126,7 @@ static void put_net(FILE *f, const struct conf_net *net)
 		fprintf(f, ",mtu=%u", net->mtu);
 	fprintf(f, ",queue_size=%u,queues=%u", net->queue_size, net->queues);
 	put_irq(f, net);
-	fprintf(f, ",io=%s", net->io == IO_POLL ? "poll" : "uring");
+	fprintf(f, ",spin=%s,io=%s", net->spin ? "on" : "off", net->io == IO_POLL ? "poll" : "uring");
 	put_cpus(f, ",cpus=", &net->cpus, ':');
 	put_declined(f, net->declined);
 }
@@ -205,6 +205,7 @@ static const char help[] =
 	"      queues=N         pairs of queues, each with its own thread, 1 to 16 (1)\n"
 	"      irq=POLICY       when to interrupt for packets received: packet, drain,\n"
 	"                       delay:USEC, pending:USEC, adaptive (drain)\n"
+	"      spin=on|off      look for more for a moment before sleeping (on)\n"
 	"      io=uring|poll    how the tap is read and written (uring)\n"
 	"      cpus=LIST        processors for the device threads, like 1-2 or 1:3\n"
 	"      FEATURE=on|off   offer it to the guest (on, the last two off): csum, tso,\n"

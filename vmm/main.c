@@ -92,6 +92,7 @@ static void open_net(void)
 		.declined = n->declined,
 		.irq = n->irq,
 		.irq_usecs = n->irq_usecs,
+		.spin = n->spin,
 		.poll_engine = n->io == IO_POLL,
 		.strict = n->mmio_strict,
 		.cpus = n->cpus.cpu,
@@ -204,9 +205,10 @@ static void say_counters(void)
 	     (unsigned long long)c.rx_packets, (unsigned long long)c.rx_bytes,
 	     (unsigned long long)c.rx_gso, (unsigned long long)c.rx_spilled,
 	     (unsigned long long)c.tx_packets, (unsigned long long)c.tx_bytes);
-	info("net: interrupts %llu, not wanted %llu; kicks %llu; sleeps %llu; system calls %llu",
+	info("net: interrupts %llu, not wanted %llu; kicks %llu; spins %llu, won %llu; sleeps %llu; system calls %llu",
 	     (unsigned long long)c.interrupts, (unsigned long long)c.interrupts_suppressed,
-	     (unsigned long long)c.kicks, (unsigned long long)c.sleeps, (unsigned long long)c.enters);
+	     (unsigned long long)c.kicks, (unsigned long long)c.spins, (unsigned long long)c.spins_won,
+	     (unsigned long long)c.sleeps, (unsigned long long)c.enters);
 	info("net: interrupts put off %llu times; filtered %llu packets; control commands %llu, refused %llu",
 	     (unsigned long long)c.interrupts_deferred, (unsigned long long)c.rx_filtered,
 	     (unsigned long long)c.control, (unsigned long long)c.control_refused);

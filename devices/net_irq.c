@@ -29,7 +29,7 @@
 /* Who sends one after the other needs one frame's time for the next; and some more. */
 #define SPIN_FRAMES 2
 /* So many do not wait for more. */
-#define HOLD_MOST 8
+#define HOLD_MOST 16
 /* A longer time was not a frame's: the thread had to wait for a processor. */
 #define FRAME_MOST_NS 500000
 /* Shorter than this is not worth a sleep. */

@@ -19,7 +19,7 @@ static void full_command(void)
 	text = conf_to_command(&c);
 	CHECK_STR(text, "ringlet run --kernel vmlinux --mem 1536M --cpus 1 --net mode=tap,tap=t0,"
 			"mac=02:00:00:00:00:01,guest_ip=10.0.0.2,queue_size=1024,queues=1,"
-			"irq=drain,spin=on,io=uring,cpus=4:5 --pin 1,2,3 --verbose");
+			"irq=adaptive,spin=on,io=uring,cpus=4:5 --pin 1,2,3 --verbose");
 	free(text);
 	conf_free(&c);
 
@@ -68,7 +68,8 @@ static void random_net(struct conf_net *n)
 	n->fd = -1;
 	n->queue_size = 1024;
 	n->queues = 1;
-	n->irq = NET_IRQ_DRAIN;
+	n->irq = NET_IRQ_ADAPTIVE;
+	n->spin = true;
 	n->declined = net_features_on_demand();
 	n->mmio_strict = below(2);
 	n->mode = below(4) ? NET_TAP : NET_NONE;
@@ -93,6 +94,7 @@ static void random_net(struct conf_net *n)
 	n->queue_size = 32 << below(6);
 	if (n->fd < 0)
 		n->queues = 1 + below(NET_MAX_PAIRS);
+	n->spin = below(2);
 	n->irq = below(NET_IRQ_ADAPTIVE + 1);
 	if (n->irq == NET_IRQ_DELAY || n->irq == NET_IRQ_PENDING)
 		n->irq_usecs = 1 + below(1000000);

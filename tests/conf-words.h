@@ -176,6 +176,7 @@ static inline void check_same(const struct conf *a, const struct conf *b)
 	CHECK_EQ(n->queues, m->queues);
 	CHECK_EQ(n->irq, m->irq);
 	CHECK_EQ(n->irq_usecs, m->irq_usecs);
+	CHECK_EQ(n->spin, m->spin);
 	CHECK_EQ(n->declined, m->declined);
 	CHECK_EQ(n->io, m->io);
 	CHECK_EQ(n->mmio_strict, m->mmio_strict);

@@ -24,7 +24,7 @@ static void defaults(void)
 	CHECK_EQ(c.net.mode, NET_NONE);
 	CHECK_EQ(c.net.fd, -1);
 	CHECK_EQ(c.net.queues, 1);
-	CHECK_EQ(c.net.irq, NET_IRQ_DRAIN);
+	CHECK_EQ(c.net.irq, NET_IRQ_ADAPTIVE);
 	CHECK_EQ(c.net.declined, net_features_on_demand());
 	CHECK_EQ(c.pin.n, 0);
 	CHECK_EQ(c.timeout, 0);
@@ -255,7 +255,7 @@ static void tap_is_implied(void)
 	CHECK_STR(c.net.tap, "");
 	CHECK_EQ(c.net.queue_size, 1024);
 	CHECK_EQ(c.net.queues, 1);
-	CHECK_EQ(c.net.irq, NET_IRQ_DRAIN);
+	CHECK_EQ(c.net.irq, NET_IRQ_ADAPTIVE);
 	CHECK_EQ(c.net.irq_usecs, 0);
 	CHECK_EQ(c.net.declined, net_features_on_demand());
 	CHECK_EQ(c.net.io, IO_URING);

@@ -403,8 +403,8 @@ static void adaptive_receives(void)
 	now++;
 	CHECK(due());
 	decided();
-	/* Eight are company enough. */
-	for (unsigned i = 0; i < 7; i++) {
+	/* Sixteen are company enough. */
+	for (unsigned i = 0; i < 15; i++) {
 		irq_add(&m, 66, now);
 		CHECK(!due());
 	}
@@ -437,7 +437,7 @@ static void adaptive_sends(void)
 	CHECK(due());
 	decided();
 	m.hold_ns = 20 * US;
-	add(7);
+	add(15);
 	CHECK(!due());
 	CHECK_EQ(m.deadline, now + 20 * US);
 	add(1);

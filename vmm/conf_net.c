@@ -444,7 +444,7 @@ void conf_net_init(struct conf_net *net)
 	net->fd = -1;
 	net->queue_size = DEFAULT_QUEUE_SIZE;
 	net->queues = 1;
-	net->irq = NET_IRQ_DRAIN;
+	net->irq = NET_IRQ_ADAPTIVE;
 	net->spin = true;
 	net->declined = net_features_on_demand();
 }

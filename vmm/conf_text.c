@@ -204,7 +204,7 @@ static const char help[] =
 	"      queue_size=N     ring entries, a power of two, 32 to 1024 (1024)\n"
 	"      queues=N         pairs of queues, each with its own thread, 1 to 16 (1)\n"
 	"      irq=POLICY       when to interrupt for packets received: packet, drain,\n"
-	"                       delay:USEC, pending:USEC, adaptive (drain)\n"
+	"                       delay:USEC, pending:USEC, adaptive (adaptive)\n"
 	"      spin=on|off      look for more for a moment before sleeping (on)\n"
 	"      io=uring|poll    how the tap is read and written (uring)\n"
 	"      cpus=LIST        processors for the device threads, like 1-2 or 1:3\n"

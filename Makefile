@@ -62,10 +62,13 @@ demo: deps ## boot a stock Debian guest on the network, ping and blast it
 	$(MAKE) all
 	tests/demo
 
+# As many compilers as processors, unless -j was given.
+PARALLEL = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
 check: deps ## all tests, real guests included; ends in "N passed, N failed, N skipped"
-	$(MAKE) WERROR=1 all test-programs
-	$(MAKE) WERROR=1 SAN=address,undefined all test-programs
-	$(MAKE) WERROR=1 SAN=thread test-programs
+	$(MAKE) $(PARALLEL) WERROR=1 all test-programs
+	$(MAKE) $(PARALLEL) WERROR=1 SAN=address,undefined all test-programs
+	$(MAKE) $(PARALLEL) WERROR=1 SAN=thread test-programs
 	tests/run
 
 quick: ## the tests that need no guest

@@ -9,7 +9,7 @@
 # Four guests: Linux 6.1 with everything as it comes; Linux 6.12, which knows
 # UDP segmentation, with a large MTU; 6.1 with the smallest MTU of IPv6; and
 # 6.1 to which nothing of it was offered.
-# Not here: XDP, for which the guest has no tools.
+# XDP is in features-xdp-kexec.t.
 . "$(dirname "$0")/lib.sh"
 in_lab "$@"
 . tests/traffic.sh

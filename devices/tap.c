@@ -126,8 +126,6 @@ int tap_adopt(struct tap *t, int fd, char *err, size_t err_size)
 	int flags;
 
 	*t = (struct tap){ .queues = 0 };
-	if (fcntl(fd, F_GETFD) < 0)
-		return FAIL("descriptor %d is not open: pass a tap as in '%d<>/dev/tapN'", fd, fd);
 	if (ioctl(fd, TUNGETIFF, &ifr))
 		return FAIL("descriptor %d is not an attached tap", fd);
 	memcpy(t->name, ifr.ifr_name, sizeof(t->name));

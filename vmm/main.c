@@ -83,6 +83,15 @@ static void dry_run(const char *cmdline)
 		       conf.net.queue_size);
 }
 
+/* Asked first: what is opened after it may get that very number. */
+static void check_inherited(void)
+{
+	int fd = conf.net.fd;
+
+	if (fd >= 0 && fcntl(fd, F_GETFD) < 0)
+		die("descriptor %d is not open: pass a tap as in '%d<>/dev/tapN'", fd, fd);
+}
+
 static void open_net(void)
 {
 	const struct conf_net *n = &conf.net;
@@ -261,6 +270,7 @@ static int run(void)
 	}
 	info("%s", command);
 
+	check_inherited();
 	vm_open(&vm, conf.cpus);
 	vm_add_memory(&vm, conf.mem);
 	vm_add_serial(&vm);

@@ -63,6 +63,7 @@ static void poll_read(struct engine *e, unsigned slot, const struct iovec *iov, 
 	struct engine_poll *p = self(e);
 	int r = p->n_waiting ? -EAGAIN : try_read(e, iov, n);
 
+	e->submissions++;
 	if (r == -EAGAIN && wait) {
 		struct waiting_read *w = &p->waiting[p->n_waiting++];
 
@@ -80,6 +81,7 @@ static void poll_write(struct engine *e, unsigned slot, const struct iovec *iov,
 	ssize_t r = writev(e->fd.tap, iov, (int)n);
 
 	e->enters++;
+	e->submissions++;
 	post(self(e), ENGINE_WRITTEN, slot, r < 0 ? -errno : (int)r);
 }
 
@@ -134,6 +136,7 @@ static bool poll_next(struct engine *e, struct engine_event *ev)
 	*ev = p->ready[p->first];
 	p->first = (p->first + 1) % MAX_EVENTS;
 	p->n--;
+	e->completions += ev->type == ENGINE_READ || ev->type == ENGINE_WRITTEN;
 	return true;
 }
 

@@ -69,6 +69,7 @@ static void uring_read(struct engine *e, unsigned slot, const struct iovec *iov,
 	io_uring_sqe_set_data64(sqe, DATA(DATA_READ, slot));
 	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
 	u->reads |= 1u << slot;
+	e->submissions++;
 }
 
 static void uring_write(struct engine *e, unsigned slot, const struct iovec *iov, unsigned n)
@@ -81,6 +82,7 @@ static void uring_write(struct engine *e, unsigned slot, const struct iovec *iov
 	io_uring_sqe_set_data64(sqe, DATA(DATA_WRITE, slot));
 	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
 	u->writes |= 1ULL << slot;
+	e->submissions++;
 }
 
 /*
@@ -150,10 +152,12 @@ static bool uring_next(struct engine *e, struct engine_event *ev)
 		case DATA_READ:
 			ev->type = ENGINE_READ;
 			u->reads &= ~(1u << ev->slot);
+			e->completions++;
 			return true;
 		case DATA_WRITE:
 			ev->type = ENGINE_WRITTEN;
 			u->writes &= ~(1ULL << ev->slot);
+			e->completions++;
 			return true;
 		case DATA_KICK:
 			ev->type = ENGINE_KICK;

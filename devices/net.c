@@ -36,6 +36,24 @@ _Static_assert(offsetof(struct net, dev) == 0, "of() relies on it");
 #define F(name) VIRTIO_BIT(VIRTIO_NET_F_##name)
 #define F_SPEED_DUPLEX VIRTIO_BIT(63)
 
+/* What the lists in net.h and virtq.h say, as rows. */
+#define QUEUE_ONE(name, of, help) COUNTER_ROW(struct net_queue_counters, name, 1, of, help)
+#define QUEUE_MANY(name, n, of, help) COUNTER_ROW(struct net_queue_counters, name, n, of, help)
+#define RING_ONE(name, of, help) { #name, RING_AT(name), 1, NET_OF_ALL, help },
+#define RING_MANY(name, n, of, help) { #name, RING_AT(name), n, NET_OF_ALL, help },
+#define RING_AT(name) (offsetof(struct net_queue_counters, ring.name) / sizeof(u64))
+#define THREAD_ONE(name, of, help) COUNTER_ROW(struct net_thread_counters, name, 1, of, help)
+#define THREAD_MANY(name, n, of, help) COUNTER_ROW(struct net_thread_counters, name, n, of, help)
+
+static const struct counter queue_rows[] = {
+	NET_QUEUE_COUNTERS(QUEUE_ONE, QUEUE_MANY)
+	VIRTQ_COUNTERS(RING_ONE, RING_MANY)
+};
+static const struct counter thread_rows[] = { NET_THREAD_COUNTERS(THREAD_ONE, THREAD_MANY) };
+
+const struct counter_table net_queue_table = { queue_rows, ARRAY_SIZE(queue_rows) };
+const struct counter_table net_thread_table = { thread_rows, ARRAY_SIZE(thread_rows) };
+
 /* Every feature of the device: bit, the spec's name, and the switch that
  * takes it away from the guest (NULL: it cannot be). */
 static const struct {
@@ -550,11 +568,7 @@ const char *net_engine_name(const struct net *net)
 
 void net_read_pair_counters(const struct net *net, unsigned pair, struct net_counters *out)
 {
-	const u64 *from = (const u64 *)&net->worker[pair]->count;
-	u64 *to = (u64 *)out;
-
-	for (size_t i = 0; i < sizeof(*out) / sizeof(u64); i++)
-		to[i] = LOAD_ONCE(&from[i]);
+	counters_read(out, &net->worker[pair]->count, sizeof(*out));
 }
 
 void net_read_counters(const struct net *net, struct net_counters *out)
@@ -564,7 +578,6 @@ void net_read_counters(const struct net *net, struct net_counters *out)
 	memset(out, 0, sizeof(*out));
 	for (unsigned pair = 0; pair < net->pairs; pair++) {
 		net_read_pair_counters(net, pair, &one);
-		for (size_t i = 0; i < sizeof(one) / sizeof(u64); i++)
-			((u64 *)out)[i] += ((const u64 *)&one)[i];
+		counters_add(out, &one, sizeof(one));
 	}
 }

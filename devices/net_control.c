@@ -421,8 +421,8 @@ static u32 answer(struct net_worker *w, const struct virtq_chain *chain, const s
 		memset(reply, VIRTIO_NET_ERR, sizeof(reply));
 		reply_len = sizeof(reply);
 	}
-	COUNT(w->count.control, 1);
-	COUNT(w->count.control_refused, !ok);
+	COUNT(w->count.control.commands, 1);
+	COUNT(w->count.control.refused, !ok);
 	if (ok)
 		configure_all(w);
 	return scatter(iov + chain->n_out, chain->n_in, reply, reply_len);
@@ -444,9 +444,14 @@ unsigned control_serve(struct net_worker *w)
 		virtq_add_used(w->control, chain.head, answer(w, &chain, iov));
 		virtq_publish(w->control);
 	}
-	if (n && virtq_wants_interrupt(w->control)) {
-		COUNT(w->count.interrupts, 1);
+	if (w->control->decided == w->control->published)
+		return n;
+	if (virtq_wants_interrupt(w->control)) {
+		COUNT(w->count.control.interrupts, 1);
+		COUNT(w->count.thread.interrupts, 1);
 		virtio_interrupt(w->dev);
+	} else {
+		COUNT(w->count.control.interrupts_suppressed, 1);
 	}
 	return n;
 }

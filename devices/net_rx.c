@@ -225,7 +225,7 @@ unsigned rx_post(struct net_worker *w)
 	if (!posted && !rx->waiting) {
 		rx->starved = true;
 		if (!was_starved)
-			COUNT(w->count.rx_starved, 1);
+			COUNT(w->count.rx.starved, 1);
 	}
 	return posted;
 }
@@ -257,11 +257,11 @@ void rx_completed(struct net_worker *w, unsigned slot, int result)
 	if (result == -EAGAIN || result == -ECANCELED || result == -EINTR)
 		return;
 	if (result > TAP_MAX_FRAME) { /* nothing that a tap gives: it may be cut */
-		COUNT(w->count.rx_drop_too_big, 1);
+		COUNT(w->count.rx.drop_too_big, 1);
 		rx->came++;
 		return;
 	}
-	COUNT(w->count.rx_errors, 1);
+	COUNT(w->count.rx.errors, 1);
 	/* One frame's trouble is not the tap's: go on, but not for ever. */
 	if (++rx->failures == MAX_FAILURES && !rx->dead) {
 		rx->dead = true;
@@ -409,21 +409,21 @@ static enum placed place(struct net_worker *w, struct rx_slot *s)
 
 	memcpy(&h, head, sizeof(h));
 	if (!filter_accepts(&rx->filter, frame, have)) {
-		COUNT(w->count.rx_filtered, 1);
+		COUNT(w->count.rx.filtered, 1);
 		return DROPPED;
 	}
 	if (!is_acceptable(rx, &h)) {
-		COUNT(w->count.rx_drop_declined, 1);
+		COUNT(w->count.rx.drop_declined, 1);
 		return DROPPED;
 	}
 	r = add_chains(w, s);
 	if (r == DROPPED)
-		COUNT(w->count.rx_drop_too_big, 1);
+		COUNT(w->count.rx.drop_too_big, 1);
 	if (r != PLACED)
 		return r;
 	if (s->frame > s->direct) {
 		copy_spill(s);
-		COUNT(w->count.rx_spilled, 1);
+		COUNT(w->count.rx.spilled, 1);
 	}
 	for (; left; tail.num_buffers++)
 		left -= MIN(left, s->chain[tail.num_buffers]->len);
@@ -436,9 +436,9 @@ static enum placed place(struct net_worker *w, struct rx_slot *s)
 	if (!rx->csum_allowed)
 		*(u8 *)s->chain[0]->iov[0].iov_base = 0;
 	give(rx, s);
-	COUNT(w->count.rx_packets, 1);
-	COUNT(w->count.rx_bytes, s->frame - w->header);
-	COUNT(w->count.rx_gso, h.gso_type != VIRTIO_NET_HDR_GSO_NONE);
+	COUNT(w->count.rx.packets, 1);
+	COUNT(w->count.rx.bytes, s->frame - w->header);
+	COUNT(w->count.rx.gso, h.gso_type != VIRTIO_NET_HDR_GSO_NONE);
 	return PLACED;
 }
 
@@ -495,7 +495,7 @@ unsigned rx_deliver(struct net_worker *w)
 			if (!rx->in_flight && withdraw_one(rx, n))
 				continue;
 			if (!rx->starved)
-				COUNT(w->count.rx_starved, 1);
+				COUNT(w->count.rx.starved, 1);
 			rx->starved = true;
 			break;
 		}

@@ -17,6 +17,22 @@ void tx_reset(struct net_tx *tx)
 	irq_reset(&tx->irq);
 }
 
+/*
+ * For the counters only: does the frame stand for several?  gso_type is the
+ * header's second byte, and in its first segment but for odd drivers.
+ */
+static bool is_gso(const struct iovec *iov, unsigned n)
+{
+	size_t at = offsetof(struct virtio_net_hdr_v1, gso_type);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (at < iov[i].iov_len)
+			return LOAD_ONCE(&((const u8 *)iov[i].iov_base)[at]) != VIRTIO_NET_HDR_GSO_NONE;
+		at -= iov[i].iov_len;
+	}
+	return false;
+}
+
 unsigned tx_post(struct net_worker *w)
 {
 	struct net_tx *tx = &w->tx;
@@ -40,12 +56,14 @@ unsigned tx_post(struct net_worker *w)
 			break;
 		}
 		if (c.out_len <= w->header) {
-			COUNT(w->count.tx_drop_short, 1);
+			COUNT(w->count.tx.drop_short, 1);
 			virtq_add_used(tx->vq, c.head, 0);
 			irq_add(&tx->irq, 0, w->now);
 			continue;
 		}
 		tx->head[slot] = c.head;
+		tx->gso &= ~(1ULL << slot);
+		tx->gso |= (u64)is_gso(&tx->iov[used], c.n_out) << slot;
 		tx->idle_slots &= ~(1ULL << slot);
 		tx->in_flight++;
 		w->engine->ops->write(w->engine, slot, &tx->iov[used], c.n_out);
@@ -61,10 +79,11 @@ void tx_completed(struct net_worker *w, unsigned slot, int result)
 	tx->idle_slots |= 1ULL << slot;
 	tx->in_flight--;
 	if (result < 0) {
-		COUNT(w->count.tx_errors, 1);
+		COUNT(w->count.tx.errors, 1);
 	} else {
-		COUNT(w->count.tx_packets, 1);
-		COUNT(w->count.tx_bytes, (u64)result - w->header);
+		COUNT(w->count.tx.packets, 1);
+		COUNT(w->count.tx.bytes, (u64)result - w->header);
+		COUNT(w->count.tx.gso, tx->gso >> slot & 1);
 		if (result > NET_IRQ_SMALL)
 			w->pace.streamed = w->now;
 	}

@@ -22,7 +22,7 @@
 #include "log.h"
 #include "net_worker.h"
 
-static bool handle_events(struct net_worker *w);
+static enum engine_event_type handle_events(struct net_worker *w);
 
 /*
  * Its pair is not in use any more: when this returns no frame arrives in its
@@ -96,6 +96,12 @@ static void kicks_off(struct net_worker *w)
 		virtq_kicks_off(w->control);
 }
 
+static void count_ring(struct virtq *vq, struct net_queue_counters *c)
+{
+	if (vq)
+		vq->count = &c->ring;
+}
+
 static void command_start(struct net_worker *w, bool fresh)
 {
 	w->rx.vq = w->tx.vq = w->control = NULL;
@@ -110,6 +116,9 @@ static void command_start(struct net_worker *w, bool fresh)
 		rx_reset(&w->rx);
 	if (fresh || !w->tx.vq)
 		tx_reset(&w->tx);
+	count_ring(w->rx.vq, &w->count.rx);
+	count_ring(w->tx.vq, &w->count.tx);
+	count_ring(w->control, &w->count.control);
 	worker_configure(w);
 	/* A new ring wants kicks; we are awake. */
 	if (w->rx.vq)
@@ -192,14 +201,15 @@ void worker_call(struct net_worker *w, enum worker_command c)
 	pthread_mutex_unlock(&w->callers);
 }
 
-/* True if a read or a write completed. */
-static bool handle_events(struct net_worker *w)
+/* What was the first of them. */
+static enum engine_event_type handle_events(struct net_worker *w)
 {
+	enum engine_event_type first = ENGINE_NOTHING;
 	struct engine_event ev;
-	bool completed = false;
 
 	while (w->engine->ops->next(w->engine, &ev)) {
-		completed |= ev.type == ENGINE_READ || ev.type == ENGINE_WRITTEN;
+		if (first == ENGINE_NOTHING)
+			first = ev.type;
 		switch (ev.type) {
 		case ENGINE_READ:
 			rx_completed(w, ev.slot, ev.result);
@@ -208,13 +218,47 @@ static bool handle_events(struct net_worker *w)
 			tx_completed(w, ev.slot, ev.result);
 			break;
 		case ENGINE_KICK:
-			COUNT(w->count.kicks, 1);
+			COUNT(w->count.thread.kicks, 1);
 			break;
 		case ENGINE_CONTROL:
+		case ENGINE_NOTHING:
 			break; /* we are awake, see worker_is_called() */
 		}
 	}
-	return completed;
+	return first;
+}
+
+/* Its engine's own figures, where others may see them. */
+static void count_engine(struct net_worker *w)
+{
+	struct net_thread_counters *c = &w->count.thread;
+
+	STORE_ONCE(&c->enters, w->engine->enters);
+	STORE_ONCE(&c->submissions, w->engine->submissions);
+	STORE_ONCE(&c->completions, w->engine->completions);
+}
+
+static void count_wake(struct net_worker *w, enum engine_event_type woken_by)
+{
+	struct net_thread_counters *c = &w->count.thread;
+
+	switch (woken_by) {
+	case ENGINE_READ:
+		COUNT(c->wakes_frame, 1);
+		break;
+	case ENGINE_WRITTEN:
+		COUNT(c->wakes_sent, 1);
+		break;
+	case ENGINE_KICK:
+		COUNT(c->wakes_kick, 1);
+		break;
+	case ENGINE_CONTROL:
+		COUNT(c->wakes_control, 1);
+		break;
+	case ENGINE_NOTHING:
+		COUNT(c->wakes_timer, 1);
+		break;
+	}
 }
 
 static void check_rings(struct net_worker *w)
@@ -240,13 +284,20 @@ static void check_rings(struct net_worker *w)
 	}
 }
 
+static struct net_queue_counters *count_of(struct net_worker *w, const struct net_moderation *m)
+{
+	return m->transmit ? &w->count.tx : &w->count.rx;
+}
+
 /* True if the driver wants an interrupt for what was published. */
 static bool decide(struct net_worker *w, struct virtq *vq, struct net_moderation *m)
 {
 	bool raise = virtq_wants_interrupt(vq);
 
-	if (!raise)
-		COUNT(w->count.interrupts_suppressed, 1);
+	if (raise)
+		COUNT(count_of(w, m)->interrupts, 1);
+	else
+		COUNT(count_of(w, m)->interrupts_suppressed, 1);
 	irq_reset(m);
 	return raise;
 }
@@ -274,7 +325,7 @@ static bool is_due(struct net_worker *w, struct virtq *vq, struct net_moderation
 	/* A driver that polls needs no interrupt, and we no timer for a lone one. */
 	if (m->lone_usecs && !irq_is_wished(m) && !virtq_would_interrupt(vq))
 		return true;
-	COUNT(w->count.interrupts_deferred, 1);
+	COUNT(count_of(w, m)->interrupts_deferred, 1);
 	return false;
 }
 
@@ -302,7 +353,7 @@ void worker_interrupt(struct net_worker *w)
 		decide(w, rx->vq, &rx->irq);
 	if (is_undecided(tx->vq) && !irq_is_wished(&tx->irq))
 		decide(w, tx->vq, &tx->irq);
-	COUNT(w->count.interrupts, 1);
+	COUNT(w->count.thread.interrupts, 1);
 	virtio_interrupt(w->dev);
 }
 
@@ -368,6 +419,7 @@ static bool look_around(struct net_worker *w)
 {
 	struct engine *e = w->engine;
 	s64 due = sleep_ns(w), spin = irq_spin(&w->pace);
+	u64 completed = e->completions;
 	u64 until = w->now + (u64)(due > 0 ? MIN(due, spin) : spin);
 
 	do {
@@ -376,7 +428,8 @@ static bool look_around(struct net_worker *w)
 		/* It may be a kick of before, or a read's for a frame that another got. */
 		if (e->ops->ready(e)) {
 			e->ops->enter(e, ENGINE_NO_WAIT);
-			if (handle_events(w))
+			handle_events(w);
+			if (e->completions != completed)
 				return true;
 		}
 		if (is_asked(w))
@@ -431,15 +484,16 @@ static void serve(struct net_worker *w)
 
 	w->in_round = 0;
 	if (w->looks) {
-		COUNT(w->count.spins, 1);
+		COUNT(w->count.thread.spins, 1);
 		if (look_around(w))
-			COUNT(w->count.spins_won, 1);
+			COUNT(w->count.thread.spins_won, 1);
 		return;
 	}
 	if (!kicks_on(w)) {
-		COUNT(w->count.sleeps, 1);
+		count_engine(w);
+		COUNT(w->count.thread.sleeps, 1);
 		e->ops->enter(e, sleep_ns(w));
-		handle_events(w);
+		count_wake(w, handle_events(w));
 	}
 	check_rings(w); /* the last look may have met a broken index */
 	kicks_off(w);
@@ -486,7 +540,7 @@ static void *worker_main(void *arg)
 		}
 		if (worker_is_called(w))
 			handle_command(w);
-		STORE_ONCE(&w->count.enters, e->enters);
+		count_engine(w);
 	}
 	e->ops->detach(e);
 	return NULL;

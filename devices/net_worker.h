@@ -14,6 +14,7 @@
 #include <linux/virtio_net.h>
 #include <pthread.h>
 
+#include "counter.h"
 #include "engine.h"
 #include "net.h"
 #include "net_filter.h"
@@ -22,9 +23,6 @@
 #include "tap.h"
 #include "tap_steering.h"
 #include "virtio.h"
-
-/* Count without a locked instruction: one writer, whole words. */
-#define COUNT(counter, n) STORE_ONCE(&(counter), (counter) + (n))
 
 /* Not in the uapi headers of every distribution that we build on. */
 #define NET_F_HOST_USO VIRTIO_BIT(56)
@@ -106,6 +104,7 @@ struct net_rx {
 struct net_tx {
 	struct virtq *vq;
 	u64 idle_slots;
+	u64 gso; /* bit per slot: its frame stands for several */
 	unsigned in_flight;
 	u16 head[ENGINE_WRITES];
 	struct iovec iov[2 * VIRTQ_MAX_SIZE]; /* of one round's writes */

@@ -23,6 +23,7 @@ enum engine_event_type {
 	ENGINE_WRITTEN, /* slot, result */
 	ENGINE_KICK,	/* the driver's notification came */
 	ENGINE_CONTROL, /* somebody wrote the control eventfd (already read) */
+	ENGINE_NOTHING, /* none of these: next() never says it */
 };
 
 struct engine_event {
@@ -85,7 +86,8 @@ struct engine {
 	 * Linux 6.4), read-ahead is done by a few waiting reads.
 	 */
 	bool nowait;
-	u64 enters; /* system calls made, for the counters */
+	/* For the counters: system calls made, reads and writes begun and ended. */
+	u64 enters, submissions, completions;
 };
 
 /* Main thread, before privileges go.  NULL and errno on failure. */

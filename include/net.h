@@ -8,6 +8,7 @@
 #define RINGLET_NET_H
 
 #include "base.h"
+#include "virtq.h"
 
 struct mem;
 struct net;
@@ -44,29 +45,62 @@ struct net_params {
 	unsigned n_cpus; /* 0: any */
 };
 
+/* Which queues have a counter. */
+enum { NET_OF_RX = 1, NET_OF_TX = 2, NET_OF_CONTROL = 4, NET_OF_DATA = 3, NET_OF_ALL = 7 };
+
+/* Those of one queue, besides the ring's own. */
+#define NET_QUEUE_COUNTERS(ONE, MANY)                                                                \
+	ONE(packets, NET_OF_DATA, "frames moved between the tap and the guest")                      \
+	ONE(bytes, NET_OF_DATA, "their size, without the virtio-net header")                         \
+	ONE(gso, NET_OF_DATA, "those of them that stand for several")                                \
+	ONE(interrupts, NET_OF_ALL, "decisions to interrupt; two queues may share one interrupt")    \
+	ONE(interrupts_suppressed, NET_OF_ALL, "decisions to interrupt that the driver did not want") \
+	ONE(interrupts_deferred, NET_OF_DATA, "rounds that left an interrupt to a deadline")         \
+	ONE(starved, NET_OF_RX, "times the guest had no buffer for what came or might come")         \
+	ONE(spilled, NET_OF_RX, "frames whose tail went through the spill")                          \
+	ONE(filtered, NET_OF_RX, "not asked for: another address, group or VLAN")                    \
+	ONE(drop_declined, NET_OF_RX, "dropped: needed an offload that the guest declined")          \
+	ONE(drop_too_big, NET_OF_RX, "dropped: could never fit the guest's buffers")                 \
+	ONE(drop_short, NET_OF_TX, "dropped: less than a header")                                    \
+	ONE(errors, NET_OF_DATA, "dropped: the tap said no")                                         \
+	ONE(commands, NET_OF_CONTROL, "commands carried out or refused")                             \
+	ONE(refused, NET_OF_CONTROL, "those answered with VIRTIO_NET_ERR")
+
+struct net_queue_counters {
+	NET_QUEUE_COUNTERS(COUNTER_ONE, COUNTER_MANY)
+	struct virtq_counters ring;
+};
+
+/* Those of a device thread. */
+#define NET_THREAD_COUNTERS(ONE, MANY)                                                              \
+	ONE(interrupts, 0, "raised for used buffers")                                               \
+	ONE(kicks, 0, "notifications that came; several before it looked are one")                  \
+	ONE(enters, 0, "system calls of the engine")                                                \
+	ONE(submissions, 0, "reads and writes of the tap that were begun")                          \
+	ONE(completions, 0, "reads and writes that ended, in whatever way")                         \
+	ONE(spins, 0, "times it looked around before it would sleep")                               \
+	ONE(spins_won, 0, "times it found something then")                                          \
+	ONE(sleeps, 0, "times it waited; each ends in one of the following")                       \
+	ONE(wakes_frame, 0, "a read ended: a frame came")                                           \
+	ONE(wakes_sent, 0, "a write ended: there is room in the tap")                               \
+	ONE(wakes_kick, 0, "the driver's notification")                                             \
+	ONE(wakes_control, 0, "a call from another thread: reset, configuration, end")              \
+	ONE(wakes_timer, 0, "nothing: a deferred interrupt was due")
+
+struct net_thread_counters {
+	NET_THREAD_COUNTERS(COUNTER_ONE, COUNTER_MANY)
+};
+
 /*
- * Counters of the device thread: written by it alone, read by anybody at any
- * time, each word whole.
+ * A queue pair and its thread, which alone writes them.  The control queue's
+ * are zero but with the thread that serves it.
  */
 struct net_counters {
-	u64 rx_packets, rx_bytes, tx_packets, tx_bytes;
-	u64 rx_gso;		   /* packets that stand for several */
-	u64 rx_filtered;	   /* not asked for: address, group or VLAN */
-	u64 rx_drop_declined;	   /* needed an offload that the guest declined */
-	u64 rx_drop_too_big;	   /* could never fit the guest's buffers */
-	u64 rx_errors, tx_errors;  /* the tap said no */
-	u64 tx_drop_short;	   /* the guest sent less than a header */
-	u64 rx_spilled;		   /* frames whose tail went through the spill */
-	u64 rx_starved;		   /* times the guest had no buffer for us */
-	u64 kicks;		   /* notifications that woke us */
-	u64 interrupts;		   /* raised */
-	u64 interrupts_suppressed; /* decided on and not wanted */
-	u64 interrupts_deferred;   /* rounds that left one to a deadline */
-	u64 control;		   /* commands of the control queue */
-	u64 control_refused;	   /* those answered with VIRTIO_NET_ERR */
-	u64 spins, spins_won;	   /* times it looked around before sleeping; and found something */
-	u64 sleeps, enters;	   /* waits; system calls of the engine */
+	struct net_queue_counters rx, tx, control;
+	struct net_thread_counters thread;
 };
+
+extern const struct counter_table net_queue_table, net_thread_table;
 
 /*
  * Main thread, while privileged: everything that may fail.  NULL with one

@@ -19,10 +19,22 @@
 #include <sys/uio.h>
 
 #include "base.h"
+#include "counter.h"
 
 struct mem;
 
 #define VIRTQ_MAX_SIZE 1024
+#define VIRTQ_BATCH_SIZES 11 /* 1, 2-3, 4-7, ..., 1024 and more */
+
+#define VIRTQ_COUNTERS(ONE, MANY)                                                              \
+	ONE(kicks, 0, "times new buffers were found after a kick for them was asked for")      \
+	ONE(kicks_suppressed, 0, "times new buffers were found that needed no kick")           \
+	ONE(batches, 0, "times used buffers were shown to the driver")                         \
+	MANY(batch_size, VIRTQ_BATCH_SIZES, 0, "batches by their size: 1, 2-3, 4-7, ..., 1024 and more")
+
+struct virtq_counters {
+	VIRTQ_COUNTERS(COUNTER_ONE, COUNTER_MANY)
+};
 
 enum virtq_pop {
 	VIRTQ_EMPTY,
@@ -58,6 +70,8 @@ struct virtq {
 	u16 decided;	 /* published at the last decision on an interrupt */
 	u16 outstanding; /* popped and not yet given back */
 	const char *broken; /* the rule that the guest broke, or NULL */
+	bool asked;	 /* for a kick, for what was not seen yet */
+	struct virtq_counters *count; /* the owner's, which it sets after virtq_init(), or NULL */
 };
 
 /* Where the driver says the parts of a queue are. */

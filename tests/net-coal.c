@@ -101,7 +101,7 @@ static void before_and_after(enum kind kind)
 		receive_one();
 		one_interrupt();
 	}
-	CHECK(counters().interrupts_deferred > 0);
+	CHECK(counters().rx.interrupts_deferred > 0);
 	/* Sending is not concerned. */
 	CHECK_EQ(set_coal(RX_SET, 8, NEVER), OK);
 	send_one();
@@ -255,7 +255,7 @@ static void suppressed(enum kind kind)
 	ring_interrupts_on(&b.rx);
 	receive_one(); /* the eighth: due */
 	one_interrupt();
-	CHECK(counters().interrupts_suppressed >= 3);
+	CHECK(counters().rx.interrupts_suppressed >= 3);
 }
 
 /* A driver with no buffers left is told at once: else both would wait. */
@@ -335,11 +335,11 @@ static void a_queue_is_reset_meanwhile(enum kind kind)
 		CHECK_EQ(reg_read(b.dev, VIRTIO_MMIO_QUEUE_READY), 0);
 		interrupts();
 		poll(NULL, 0, 40);
-		sleeps = counters().sleeps;
-		enters = counters().enters;
+		sleeps = counters().thread.sleeps;
+		enters = counters().thread.enters;
 		poll(NULL, 0, 50);
-		CHECK(counters().sleeps - sleeps < 20);
-		CHECK(counters().enters - enters < 40);
+		CHECK(counters().thread.sleeps - sleeps < 20);
+		CHECK(counters().thread.enters - enters < 40);
 		CHECK_EQ(interrupts(), 0);
 		/* Back again, it counts from nothing. */
 		ring_restart(q ? &b.tx : &b.rx);
@@ -387,20 +387,20 @@ static void policy_packet(enum kind kind)
 		/* One for each, however they come. */
 		for (u32 i = 0; i < 200; i++)
 			wire_send(i, 100);
-		CHECK(wait_count(COUNTER(rx_packets), 200));
+		CHECK(wait_count(COUNTER(rx.packets), 200));
 		CHECK_EQ(interrupts_after_a_while(), 200);
 		CHECK_EQ(ring_waiting(&b.rx), 200);
 		for (u32 i = 0; i < 10; i++) {
 			receive_one();
 			one_interrupt();
 		}
-		CHECK_EQ(counters().interrupts, 210);
+		CHECK_EQ(counters().thread.interrupts, 210);
 	}
 	/* A frame in many buffers is one. */
 	start_with((struct bench_setup){ .kind = kind, .irq = NET_IRQ_PACKET, .rx_len = 200 });
 	for (u32 i = 0; i < 20; i++)
 		wire_send(i, 1000);
-	CHECK(wait_count(COUNTER(rx_packets), 20));
+	CHECK(wait_count(COUNTER(rx.packets), 20));
 	CHECK_EQ(interrupts_after_a_while(), 20);
 	/* None when none is wanted. */
 	ring_interrupts_off(&b.rx);
@@ -414,7 +414,7 @@ static void policy_drain(enum kind kind)
 	start_with((struct bench_setup){ .kind = kind, .irq = NET_IRQ_DRAIN });
 	for (u32 i = 0; i < 200; i++)
 		wire_send(i, 100);
-	CHECK(wait_count(COUNTER(rx_packets), 200));
+	CHECK(wait_count(COUNTER(rx.packets), 200));
 	CHECK(wait_interrupt(PATIENCE_MS));
 	CHECK(interrupts_after_a_while() <= 200);
 	receive_one();

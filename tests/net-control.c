@@ -52,8 +52,8 @@ static void every_command(enum kind kind)
 				continue;
 			start(kind, FULL & ~VIRTIO_BIT(bit));
 			CHECK_EQ(command(r->class, r->cmd, r->data, r->len), ERR);
-			CHECK_EQ(counters().control, 1);
-			CHECK_EQ(counters().control_refused, 1);
+			CHECK_EQ(counters().control.commands, 1);
+			CHECK_EQ(counters().control.refused, 1);
 		}
 	}
 }
@@ -69,8 +69,8 @@ static void wrong_lengths(enum kind kind)
 			CHECK_EQ(command(rights[i].class, rights[i].cmd, data, len),
 				 len == rights[i].len ? OK : ERR);
 		}
-	CHECK_EQ(counters().control, ARRAY_SIZE(rights) * 41);
-	CHECK_EQ(counters().control_refused, ARRAY_SIZE(rights) * 40);
+	CHECK_EQ(counters().control.commands, ARRAY_SIZE(rights) * 41);
+	CHECK_EQ(counters().control.refused, ARRAY_SIZE(rights) * 40);
 }
 
 static void unknown_commands(enum kind kind)
@@ -89,7 +89,7 @@ static void unknown_commands(enum kind kind)
 				for (u32 len = 0; len <= 12; len += len < 2 ? 1 : 2)
 					CHECK_EQ(command((u8)class, (u8)cmd, data, len), ERR);
 		}
-	CHECK_EQ(counters().control, counters().control_refused);
+	CHECK_EQ(counters().control.commands, counters().control.refused);
 	/* Less than a class and a command. */
 	CHECK_EQ(send_chain("", (u32[]){ 1 }, 1, (u32[]){ 1 }, 1), 1);
 	CHECK_EQ(*answer_at(1), ERR);
@@ -291,8 +291,8 @@ static void a_full_queue(enum kind kind)
 		wire_number(own, NO_VLAN, i);
 		CHECK_EQ(rx_number(), i);
 	}
-	CHECK_EQ(counters().control, 20 * CONTROL_SIZE);
-	CHECK_EQ(counters().control_refused, 20 * CONTROL_SIZE / 2);
+	CHECK_EQ(counters().control.commands, 20 * CONTROL_SIZE);
+	CHECK_EQ(counters().control.refused, 20 * CONTROL_SIZE / 2);
 }
 
 /* --- where it is ------------------------------------------------------------- */

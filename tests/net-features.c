@@ -129,7 +129,7 @@ static void any_features(enum kind kind)
 			b.rx.indirect = b.tx.indirect = b.control.indirect = f & INDIRECT;
 		}
 		bench_queues();
-		before = counters().rx_drop_declined;
+		before = counters().rx.drop_declined;
 		if (f & F(GUEST_CSUM))
 			expected = TUN_F_CSUM | (f & F(GUEST_TSO4) ? TUN_F_TSO4 : 0) |
 				   (f & F(GUEST_TSO6) ? TUN_F_TSO6 : 0) | (f & F(GUEST_ECN) ? TUN_F_TSO_ECN : 0) |
@@ -152,7 +152,7 @@ static void any_features(enum kind kind)
 			CHECK_EQ(got.gso_type, t[i].gso);
 			CHECK_EQ(got.num_buffers, 1);
 		}
-		CHECK(wait_count(&b.net->worker[0]->count.rx_drop_declined, before + declined));
+		CHECK(wait_count(&b.net->worker[0]->count.rx.drop_declined, before + declined));
 		CHECK(tx_add(round, 100, NULL));
 		tx_show();
 		wire_expect(round, 100);

@@ -220,7 +220,7 @@ static void mad_driver(enum kind kind)
 	}
 	recover();
 	printf("# %u rounds, %llu frames sent, %llu received\n", rounds,
-	       (unsigned long long)counters().tx_packets, (unsigned long long)counters().rx_packets);
+	       (unsigned long long)counters().tx.packets, (unsigned long long)counters().rx.packets);
 	CHECK(rounds > 5);
 }
 

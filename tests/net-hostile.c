@@ -163,8 +163,8 @@ static void one_head_many_times(enum kind kind)
 		b.tx.avail->ring[i] = (u16)head;
 	STORE_RELEASE(&b.tx.avail->idx, 256);
 	driver_kick(b.dev, NET_TXQ);
-	CHECK(wait_count(COUNTER(tx_packets), 256));
-	CHECK_EQ(counters().tx_bytes, 256 * (len - HEADER));
+	CHECK(wait_count(COUNTER(tx.packets), 256));
+	CHECK_EQ(counters().tx.bytes, 256 * (len - HEADER));
 	bench_reset();
 	drain_wire();
 	works_again();
@@ -182,7 +182,7 @@ static void huge_frames(enum kind kind)
 		CHECK(ring_add(&b.tx, s, RING_TABLE) >= 0);
 	tx_show();
 	tx_reap(100);
-	CHECK_EQ(counters().tx_packets, 0);
+	CHECK_EQ(counters().tx.packets, 0);
 	CHECK(wire_is_silent());
 	works_again();
 }
@@ -264,8 +264,8 @@ static void declined_offloads(enum kind kind)
 			CHECK_EQ(got.gso_size, 1448);
 		}
 		rx_expect(2, 99);
-		CHECK_EQ(counters().rx_drop_declined, !t[i].comes);
-		CHECK_EQ(counters().rx_gso, t[i].comes && t[i].gso);
+		CHECK_EQ(counters().rx.drop_declined, !t[i].comes);
+		CHECK_EQ(counters().rx.gso, t[i].comes && t[i].gso);
 	}
 }
 
@@ -285,7 +285,7 @@ static void the_wire_is_cut(enum kind kind, bool datagram)
 		tx_reap(1); /* each frame comes back although none can be sent */
 	}
 	poll(NULL, 0, 10);
-	CHECK(counters().tx_errors >= 200);
+	CHECK(counters().tx.errors >= 200);
 	/* Reset after reset: each is answered, and the log is not flooded. */
 	for (unsigned i = 0; i < 300; i++) {
 		bench_reset();
@@ -342,7 +342,7 @@ static void empty_without_end(enum kind kind)
 			STORE_ONCE(&used->ring[back++ & mask].id, ~0u);
 		ahead = MAX(ahead, (int16_t)(back - LOAD_ACQUIRE(&used->idx)));
 	}
-	CHECK(counters().tx_drop_short > 64);
+	CHECK(counters().tx.drop_short > 64);
 	CHECK(ahead <= 2 * r->size);
 	bench_reset();
 	works_again();
@@ -361,7 +361,7 @@ static void short_frames(enum kind kind)
 		rx_expect(i, 60);
 		rx_post_all();
 	}
-	CHECK_EQ(counters().rx_errors, 500);
+	CHECK_EQ(counters().rx.errors, 500);
 	/* A header and nothing behind it is passed on as it is. */
 	CHECK_EQ(send(b.wire, byte, HEADER, 0), HEADER);
 	rx_expect(0, 0);
@@ -389,7 +389,7 @@ static void frames_beyond_the_largest(enum kind kind)
 		rx_expect(len, 500);
 		rx_post_all();
 	}
-	CHECK_EQ(counters().rx_drop_too_big, 7);
+	CHECK_EQ(counters().rx.drop_too_big, 7);
 }
 
 /* Processor time of the device thread so far. */

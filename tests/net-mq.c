@@ -59,11 +59,11 @@ static void own_queue_of_the_tap(enum kind kind)
 		for (unsigned i = 0; i < pairs[n]; i++) {
 			struct net_counters c = counters_of(i);
 
-			CHECK_EQ(c.rx_packets, 20);
-			CHECK_EQ(c.tx_packets, 20);
-			CHECK_EQ(c.control, i == 0);
+			CHECK_EQ(c.rx.packets, 20);
+			CHECK_EQ(c.tx.packets, 20);
+			CHECK_EQ(c.control.commands, i == 0);
 		}
-		CHECK_EQ(counters().rx_packets, 20 * pairs[n]);
+		CHECK_EQ(counters().rx.packets, 20 * pairs[n]);
 	}
 }
 
@@ -227,12 +227,12 @@ static void up_and_down(enum kind kind)
 	CHECK(quiet);
 	CHECK_EQ(i, 300);
 	CHECK_EQ(tap.read_while_detached, 0);
-	CHECK_EQ(counters().rx_errors, 0);
+	CHECK_EQ(counters().rx.errors, 0);
 	CHECK(next > 0);
 	/* In the end all three work. */
 	CHECK_EQ(set_pairs(3), OK);
 	for (i = 0; i < 3; i++) {
-		u64 before = counters_of(i).rx_packets;
+		u64 before = counters_of(i).rx.packets;
 
 		bench_pair(i);
 		do
@@ -241,7 +241,7 @@ static void up_and_down(enum kind kind)
 		CHECK(take_numbers(NULL));
 		wire_send(9, 100);
 		CHECK(wait_used(&b.rx, 1));
-		CHECK(counters_of(i).rx_packets > before);
+		CHECK(counters_of(i).rx.packets > before);
 	}
 }
 
@@ -276,11 +276,11 @@ static void going_in_between(enum kind kind)
 	bench_pair(1);
 	rx_post_buffers(2);
 	for (unsigned i = 0; i < 20; i++) {
-		u64 before = LOAD_ONCE(COUNTER(rx_starved));
+		u64 before = LOAD_ONCE(COUNTER(rx.starved));
 
 		CHECK_EQ(set_pairs(2), OK);
 		wire_send(1, 10000);
-		CHECK(wait_count(COUNTER(rx_starved), before + 1));
+		CHECK(wait_count(COUNTER(rx.starved), before + 1));
 		CHECK_EQ(set_pairs(1), OK);
 	}
 	rx_post_all();
@@ -337,7 +337,7 @@ static void off_while_starved(enum kind kind)
 	start(kind, 2);
 	CHECK_EQ(set_pairs(2), OK);
 	bench_pair(1);
-	CHECK(wait_count(COUNTER(rx_starved), 1));
+	CHECK(wait_count(COUNTER(rx.starved), 1));
 	CHECK(rests("(net/1)"));
 	CHECK_EQ(set_pairs(1), OK);
 	rx_post_all();
@@ -382,7 +382,7 @@ static void reset_with_all_busy(enum kind kind)
 	}
 	flood_stop();
 	CHECK(quiet);
-	CHECK_EQ(counters().rx_errors, 0);
+	CHECK_EQ(counters().rx.errors, 0);
 	/* One of them broken stops its own thread; a reset starts all. */
 	CHECK_EQ(set_pairs(8), OK);
 	bench_pair(5);
@@ -510,7 +510,7 @@ static void one_queue_of_many(enum kind kind)
 		enable_again(q, i % 4 < 2 ? 16 : 64);
 		works(q, number++);
 	}
-	CHECK_EQ(counters().rx_errors + counters().tx_errors, 0);
+	CHECK_EQ(counters().rx.errors + counters().tx.errors, 0);
 }
 
 /* The control queue as well; settings stay as they were. */
@@ -529,7 +529,7 @@ static void control_queue_alone(enum kind kind)
 		CHECK(driver_enable_queue(b.dev, 4, &b.control.where));
 		CHECK_EQ(set_pairs((u16)(1 + i % 2)), OK);
 	}
-	CHECK_EQ(counters().rx_filtered, 20);
+	CHECK_EQ(counters().rx.filtered, 20);
 }
 
 EACH(own_queue_of_the_tap)

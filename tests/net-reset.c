@@ -96,7 +96,7 @@ static void reset_at_every_depth(enum kind kind)
 	flood_stop();
 	CHECK_EQ(i, 300);
 	CHECK(quiet);
-	CHECK_EQ(counters().rx_errors, 0);
+	CHECK_EQ(counters().rx.errors, 0);
 	/* And in the end it works. */
 	bench_reset();
 	drain(b.tap);

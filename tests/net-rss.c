@@ -384,13 +384,13 @@ static void reported(enum kind kind)
 		rx_hash(tcp, sizeof(tcp), VIRTIO_NET_HASH_REPORT_IPv4, TCP_ADDRESSES);
 		wire_frame(other_frame, 1500);
 		rx_hash(other_frame, 1500, VIRTIO_NET_HASH_REPORT_NONE, 0);
-		CHECK_EQ(counters().rx_bytes, 3 * sizeof(tcp) + 1601);
+		CHECK_EQ(counters().rx.bytes, 3 * sizeof(tcp) + 1601);
 		/* To the wire: what is counted is the frame alone. */
 		CHECK(tx_add(7, 108, NULL));
 		tx_show();
 		wire_expect(7, 108);
 		tx_reap(1);
-		CHECK_EQ(counters().tx_bytes, 100);
+		CHECK_EQ(counters().tx.bytes, 100);
 		/* Wrong ones change nothing. */
 		CHECK_EQ(send_hash(0x40, HASH_KEY, 13 + HASH_KEY), ERR);
 		CHECK_EQ(send_hash(1, 41, 13 + 41), ERR);
@@ -470,8 +470,8 @@ static void no_room_for_a_header(enum kind kind)
 		tx_reap(1);
 		CHECK(wire_is_silent());
 	}
-	CHECK_EQ(counters().tx_drop_short, 8);
-	CHECK_EQ(counters().tx_packets, 0);
+	CHECK_EQ(counters().tx.drop_short, 8);
+	CHECK_EQ(counters().tx.packets, 0);
 	stderr_capture();
 	rx_post_all();
 	CHECK(needs_reset());
@@ -505,7 +505,7 @@ static void any_command(enum kind kind)
 		for (unsigned k = 0; k <= map.mask; k++)
 			CHECK(map.pair[k] < attached());
 	}
-	CHECK(counters().control_refused > 500 && counters().control - counters().control_refused > 500);
+	CHECK(counters().control.refused > 500 && counters().control.commands - counters().control.refused > 500);
 	bench_reset();
 	bench_up();
 	rx_post_all();

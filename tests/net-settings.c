@@ -27,8 +27,8 @@ static void filters_drop_frames(enum kind kind)
 		CHECK_EQ(rx_number(), i);
 		rx_post_all();
 	}
-	CHECK_EQ(counters().rx_filtered, 150);
-	CHECK_EQ(counters().rx_packets, 51);
+	CHECK_EQ(counters().rx.filtered, 150);
+	CHECK_EQ(counters().rx.packets, 51);
 	CHECK_EQ(command_u16(VIRTIO_NET_CTRL_VLAN, VIRTIO_NET_CTRL_VLAN_ADD, 7), OK);
 	CHECK_EQ(rx_mode(VIRTIO_NET_CTRL_RX_ALLMULTI, 1), OK);
 	wire_number(own, 7, 2);
@@ -37,7 +37,7 @@ static void filters_drop_frames(enum kind kind)
 	wire_number(group, NO_VLAN, 3);
 	CHECK_EQ(rx_number(), 2);
 	CHECK_EQ(rx_number(), 3);
-	CHECK_EQ(counters().rx_filtered, 152);
+	CHECK_EQ(counters().rx.filtered, 152);
 	CHECK_EQ(rx_mode(VIRTIO_NET_CTRL_RX_NOBCAST, 1), OK);
 	CHECK_EQ(rx_mode(VIRTIO_NET_CTRL_RX_ALLUNI, 1), OK);
 	wire_number(all, NO_VLAN, 100);
@@ -46,7 +46,7 @@ static void filters_drop_frames(enum kind kind)
 	CHECK_EQ(rx_mode(VIRTIO_NET_CTRL_RX_PROMISC, 1), OK);
 	wire_number(all, 9, 5);
 	CHECK_EQ(rx_number(), 5);
-	CHECK_EQ(counters().rx_filtered, 153);
+	CHECK_EQ(counters().rx.filtered, 153);
 }
 
 /* A frame that is filtered costs no buffer and no interrupt. */
@@ -58,7 +58,7 @@ static void filtered_is_free(enum kind kind)
 	for (u32 i = 0; i < 1000; i++) {
 		wire_number(other, NO_VLAN, i);
 		if (i % 100 == 99)
-			CHECK(wait_count(COUNTER(rx_filtered), i + 1));
+			CHECK(wait_count(COUNTER(rx.filtered), i + 1));
 	}
 	poll(NULL, 0, 5);
 	CHECK_EQ(interrupts(), 0);
@@ -138,7 +138,7 @@ static bool gso_comes(u8 flags, u8 type, u32 number)
 {
 	static u8 frame[HEADER + LARGEST + 8192];
 	const struct virtio_net_hdr_v1 h = { .flags = flags, .gso_type = type, .hdr_len = 54, .gso_size = 500 };
-	u64 declined = counters().rx_drop_declined;
+	u64 declined = counters().rx.drop_declined;
 	struct virtio_net_hdr_v1 got;
 	u32 total;
 
@@ -150,11 +150,11 @@ static bool gso_comes(u8 flags, u8 type, u32 number)
 		CHECK_EQ(got.flags, flags);
 		CHECK_EQ(got.gso_type, type);
 		rx_expect(number, 200);
-		CHECK_EQ(counters().rx_drop_declined, declined);
+		CHECK_EQ(counters().rx.drop_declined, declined);
 		return true;
 	}
 	CHECK_EQ(total, HEADER + 200);
-	CHECK_EQ(counters().rx_drop_declined, declined + 1);
+	CHECK_EQ(counters().rx.drop_declined, declined + 1);
 	return false;
 }
 

@@ -32,10 +32,10 @@ static void start_with(struct bench_setup s)
 	rx_post_all();
 	wire_send(0, 100);
 	rx_expect(0, 100);
-	CHECK(wait_count(COUNTER(spins), 1));
-	CHECK_EQ(counters().spins_won, 0);
+	CHECK(wait_count(COUNTER(thread.spins), 1));
+	CHECK_EQ(counters().thread.spins_won, 0);
 	interrupts();
-	sleeps = counters().sleeps;
+	sleeps = counters().thread.sleeps;
 }
 
 static void start(enum kind kind)
@@ -49,17 +49,17 @@ static void frames_of_the_guest(enum kind kind)
 	u64 kicks;
 
 	start(kind);
-	kicks = counters().kicks;
+	kicks = counters().thread.kicks;
 	for (u32 i = 0; i < 20; i++) {
 		CHECK(tx_add(i, 1000, NULL));
 		ring_show(&b.tx);
 		CHECK(!ring_must_kick(&b.tx));
 		wire_expect(i, 1000);
-		CHECK(wait_count(COUNTER(spins), i + 2));
-		CHECK_EQ(counters().spins_won, i + 1);
+		CHECK(wait_count(COUNTER(thread.spins), i + 2));
+		CHECK_EQ(counters().thread.spins_won, i + 1);
 	}
-	CHECK_EQ(counters().kicks, kicks);
-	CHECK_EQ(counters().sleeps, sleeps);
+	CHECK_EQ(counters().thread.kicks, kicks);
+	CHECK_EQ(counters().thread.sleeps, sleeps);
 }
 
 /* With their interrupts: rx_expect() waits for nothing else. */
@@ -70,7 +70,7 @@ static void frames_of_the_wire(enum kind kind)
 		wire_send(i, 300);
 		rx_expect(i, 300);
 	}
-	CHECK_EQ(counters().sleeps, sleeps);
+	CHECK_EQ(counters().thread.sleeps, sleeps);
 }
 
 /* What was sent is in the ring; its interrupt is that of what comes next. */
@@ -84,17 +84,17 @@ static void one_interrupt_for_both(enum kind kind)
 	tx_show();
 	for (u32 i = 0; i < 3; i++)
 		wire_expect(i, 1000);
-	CHECK(wait_count(COUNTER(spins), 2));
+	CHECK(wait_count(COUNTER(thread.spins), 2));
 	CHECK_EQ(ring_waiting(&b.tx), 3);
 	CHECK_EQ(interrupts(), 0);
 	*ring_used_event(&b.rx) = b.rx.seen;
 	smp_mb();
 	wire_send(1, 100);
 	CHECK(wait_interrupt(PATIENCE_MS));
-	CHECK(wait_count(COUNTER(spins), 3));
+	CHECK(wait_count(COUNTER(thread.spins), 3));
 	CHECK_EQ(interrupts(), 1);
 	CHECK_EQ(ring_waiting(&b.rx), 1);
-	CHECK_EQ(counters().sleeps, sleeps);
+	CHECK_EQ(counters().thread.sleeps, sleeps);
 }
 
 /* Not for those that the driver wants moderated by itself: they are due. */
@@ -123,15 +123,15 @@ static void a_dry_ring_refilled(enum kind kind)
 	start_with((struct bench_setup){ .kind = kind, .queue_size = 32 });
 	for (u32 i = 1; i < 40; i++)
 		wire_send(i, 100);
-	CHECK(wait_count(COUNTER(rx_packets), 32));
-	CHECK(wait_count(COUNTER(spins), 2));
+	CHECK(wait_count(COUNTER(rx.packets), 32));
+	CHECK(wait_count(COUNTER(thread.spins), 2));
 	for (u32 i = 1; i < 32; i++)
 		rx_expect(i, 100);
 	CHECK_EQ(ring_waiting(&b.rx), 0);
 	rx_post_all();
 	for (u32 i = 32; i < 40; i++)
 		rx_expect(i, 100);
-	CHECK_EQ(counters().sleeps, sleeps);
+	CHECK_EQ(counters().thread.sleeps, sleeps);
 }
 
 /* 5.1.6.5: the driver waits for each, without sleeping itself. */
@@ -140,7 +140,7 @@ static void commands(enum kind kind)
 	start(kind);
 	for (u32 i = 0; i < 20; i++)
 		CHECK_EQ(set_coal(RX_SET, i, i), OK);
-	CHECK_EQ(counters().control, 20);
+	CHECK_EQ(counters().control.commands, 20);
 }
 
 static void a_reset(enum kind kind)
@@ -177,7 +177,7 @@ static void switched_off(enum kind kind)
 		wire_send(i, 100);
 		rx_expect(i, 100);
 	}
-	CHECK_EQ(counters().spins, 0);
+	CHECK_EQ(counters().thread.spins, 0);
 }
 
 /* It has to enter the kernel to see a frame: it sleeps there as well. */
@@ -187,7 +187,7 @@ static void poll_cannot(void)
 	rx_post_all();
 	wire_send(0, 100);
 	rx_expect(0, 100);
-	CHECK_EQ(counters().spins, 0);
+	CHECK_EQ(counters().thread.spins, 0);
 }
 
 #undef EACH

@@ -76,7 +76,7 @@ static void dry_and_refilled(enum kind kind)
 			send_one(100);
 			receive_what_fits();
 		}
-		CHECK_EQ(counters().rx_errors + counters().rx_drop_too_big, 0);
+		CHECK_EQ(counters().rx.errors + counters().rx.drop_too_big, 0);
 	}
 }
 
@@ -153,7 +153,7 @@ static void buffers_under_later_frames(enum kind kind)
 		post(16);
 		receive_what_fits();
 		CHECK_EQ(n_queued, 0);
-		CHECK_EQ(counters().rx_drop_too_big, 0);
+		CHECK_EQ(counters().rx.drop_too_big, 0);
 	}
 }
 
@@ -171,7 +171,7 @@ static void larger_than_all_buffers(enum kind kind)
 		post(16);
 		CHECK_EQ(in_device, 16);
 	}
-	CHECK_EQ(counters().rx_drop_too_big, 20);
+	CHECK_EQ(counters().rx.drop_too_big, 20);
 }
 
 static void at_random(enum kind kind)
@@ -209,7 +209,7 @@ static void at_random(enum kind kind)
 			post(size);
 			receive_what_fits();
 		}
-		CHECK_EQ(counters().rx_errors + counters().rx_drop_too_big, 0);
+		CHECK_EQ(counters().rx.errors + counters().rx.drop_too_big, 0);
 	}
 }
 

@@ -90,8 +90,8 @@ static void tx_any_layout(enum kind kind)
 				tx_reap(1);
 			}
 		}
-		CHECK_EQ(counters().tx_packets, 41 * 4);
-		CHECK_EQ(counters().tx_errors, 0);
+		CHECK_EQ(counters().tx.packets, 41 * 4);
+		CHECK_EQ(counters().tx.errors, 0);
 	}
 }
 
@@ -127,8 +127,8 @@ static void tx_too_short(enum kind kind)
 	tx_reap(HEADER + 2);
 	wire_expect(1, 1);
 	CHECK(wire_is_silent());
-	CHECK_EQ(counters().tx_drop_short, HEADER + 1);
-	CHECK_EQ(counters().tx_packets, 1);
+	CHECK_EQ(counters().tx.drop_short, HEADER + 1);
+	CHECK_EQ(counters().tx.packets, 1);
 }
 
 /* Nothing comes back from the wire, so nothing but TX itself keeps it going. */
@@ -151,8 +151,8 @@ static void tx_only_flood(enum kind kind)
 			wire_expect(seen, 60);
 	}
 	CHECK(wire_is_silent());
-	CHECK_EQ(counters().tx_packets, 20000);
-	CHECK(counters().interrupts <= 2 * 20000 / 192 + 2);
+	CHECK_EQ(counters().tx.packets, 20000);
+	CHECK(counters().thread.interrupts <= 2 * 20000 / 192 + 2);
 }
 
 static void tx_kicks_are_suppressed(enum kind kind)
@@ -162,7 +162,7 @@ static void tx_kicks_are_suppressed(enum kind kind)
 	for (unsigned event_idx = 0; event_idx < 2; event_idx++) {
 		bench_start((struct bench_setup){ .kind = kind, .features = V1 | (event_idx ? EVENT : 0) });
 		/* Asleep, it must be told; 256 frames that are shown one by one need few kicks. */
-		CHECK(wait_count(COUNTER(sleeps), 1));
+		CHECK(wait_count(COUNTER(thread.sleeps), 1));
 		for (u32 i = 0; i < 256; i++) {
 			struct segment s = { .gpa = tx_buffer(0), .len = 60 };
 
@@ -170,10 +170,10 @@ static void tx_kicks_are_suppressed(enum kind kind)
 				break;
 			tx_show();
 		}
-		CHECK(wait_count(COUNTER(tx_packets), 256));
+		CHECK(wait_count(COUNTER(tx.packets), 256));
 		c = counters();
-		CHECK(c.kicks >= 1);
-		CHECK(c.kicks <= 256);
+		CHECK(c.thread.kicks >= 1);
+		CHECK(c.thread.kicks <= 256);
 		/* An idle device wants to be told of the next one. */
 		tx_reap(256);
 		poll(NULL, 0, 20);
@@ -200,8 +200,8 @@ static void tx_interrupts_are_suppressed(enum kind kind)
 		poll(NULL, 0, 20);
 		CHECK_EQ(ring_waiting(&b.tx), 32);
 		CHECK_EQ(interrupts(), 0);
-		CHECK_EQ(counters().interrupts, 0);
-		CHECK(counters().interrupts_suppressed > 0);
+		CHECK_EQ(counters().thread.interrupts, 0);
+		CHECK(counters().tx.interrupts_suppressed > 0);
 		/* Wanted again: the next one comes. */
 		CHECK(ring_interrupts_on(&b.tx));
 		tx_reap(32);
@@ -238,8 +238,8 @@ static void rx_mergeable(enum kind kind)
 				rx_expect(number++, len[k]);
 				rx_post_all();
 			}
-		CHECK_EQ(counters().rx_packets, number);
-		CHECK_EQ(counters().rx_errors + counters().rx_drop_too_big + counters().rx_drop_declined, 0);
+		CHECK_EQ(counters().rx.packets, number);
+		CHECK_EQ(counters().rx.errors + counters().rx.drop_too_big + counters().rx.drop_declined, 0);
 	}
 }
 
@@ -269,7 +269,7 @@ static void rx_in_bursts(enum kind kind)
 			rx_post_all();
 		}
 	}
-	CHECK_EQ(counters().rx_packets, sent);
+	CHECK_EQ(counters().rx.packets, sent);
 }
 
 static void rx_interrupts_are_shared(enum kind kind)
@@ -280,7 +280,7 @@ static void rx_interrupts_are_shared(enum kind kind)
 	ring_interrupts_off(&b.rx);
 	for (u32 i = 0; i < 100; i++)
 		wire_send(i, 60);
-	CHECK(wait_count(COUNTER(rx_packets), 100));
+	CHECK(wait_count(COUNTER(rx.packets), 100));
 	poll(NULL, 0, 20);
 	CHECK_EQ(ring_waiting(&b.rx), 100);
 	CHECK_EQ(interrupts(), 0);
@@ -292,7 +292,7 @@ static void rx_interrupts_are_shared(enum kind kind)
 	interrupts();
 	for (u32 i = 0; i < 100; i++)
 		wire_send(i, 60);
-	CHECK(wait_count(COUNTER(rx_packets), 200));
+	CHECK(wait_count(COUNTER(rx.packets), 200));
 	poll(NULL, 0, 20);
 	CHECK_EQ(interrupts(), 1);
 }
@@ -319,7 +319,7 @@ static void rx_one_buffer_per_frame(enum kind kind)
 	wire_send(53, 100);
 	rx_expect(50, 1514);
 	rx_expect(53, 100);
-	CHECK_EQ(counters().rx_drop_too_big, 3);
+	CHECK_EQ(counters().rx.drop_too_big, 3);
 	CHECK(!rx_take(frame, &total, &h));
 	/* And they took no buffer away. */
 	rx_post_all();
@@ -342,7 +342,7 @@ static void rx_large_buffers(enum kind kind)
 		rx_expect(i, i % 3 ? 100 : LARGEST);
 		rx_post_all();
 	}
-	CHECK_EQ(counters().rx_drop_too_big, 0);
+	CHECK_EQ(counters().rx.drop_too_big, 0);
 }
 
 /* Both ways at once, the rings full all the time, and sleeping in between. */
@@ -366,8 +366,8 @@ static void both_ways(enum kind kind)
 		while (ring_take(&b.tx, &head, &len) > 0)
 			;
 	}
-	CHECK_EQ(counters().rx_packets, 3000);
-	CHECK_EQ(counters().tx_packets, 3000);
+	CHECK_EQ(counters().rx.packets, 3000);
+	CHECK_EQ(counters().tx.packets, 3000);
 }
 
 EACH(tx_any_layout)

@@ -56,6 +56,7 @@ int virtq_init(struct virtq *vq, const struct mem *m, const struct virtq_layout 
 	vq->size = (u16)n;
 	vq->event_idx = event_idx;
 	vq->indirect = indirect;
+	vq->asked = true; /* zeroes in the ring ask for the first kick */
 	return 0;
 }
 
@@ -71,9 +72,19 @@ static enum virtq_pop broke(struct virtq *vq, const char *rule)
 	return VIRTQ_BROKEN;
 }
 
+/* The driver's index moved: one kick at most was asked for all that is new. */
+static void count_arrival(struct virtq *vq)
+{
+	if (vq->count && vq->asked)
+		COUNT(vq->count->kicks, 1);
+	else if (vq->count)
+		COUNT(vq->count->kicks_suppressed, 1);
+	vq->asked = false;
+}
+
 u16 virtq_waiting(struct virtq *vq)
 {
-	u16 n;
+	u16 n, seen = vq->seen_avail;
 
 	if (vq->broken || !vq->size)
 		return 0;
@@ -84,6 +95,8 @@ u16 virtq_waiting(struct virtq *vq)
 		virtq_break(vq, "available index moved past the queue's size");
 		return 0;
 	}
+	if (seen != vq->seen_avail)
+		count_arrival(vq);
 	return n;
 }
 
@@ -202,12 +215,20 @@ void virtq_add_used(struct virtq *vq, u16 head, u32 len)
 	vq->outstanding--;
 }
 
+static void count_batch(struct virtq_counters *c, u16 size)
+{
+	COUNT(c->batches, 1);
+	COUNT(c->batch_size[counter_bucket(size, VIRTQ_BATCH_SIZES)], 1);
+}
+
 void virtq_publish(struct virtq *vq)
 {
 	if (vq->published == vq->used_idx)
 		return;
 	/* Release: the entries, and the data they speak of, come first. */
 	STORE_RELEASE(&vq->used->idx, vq->used_idx);
+	if (vq->count)
+		count_batch(vq->count, (u16)(vq->used_idx - vq->published));
 	vq->published = vq->used_idx;
 }
 
@@ -240,6 +261,8 @@ void virtq_kicks_off(struct virtq *vq)
 {
 	if (!vq->size)
 		return;
+	/* What is there by now was kicked for, and is so when it is looked at. */
+	vq->asked = vq->asked && LOAD_ONCE(&vq->avail->idx) != vq->seen_avail;
 	/*
 	 * The driver kicks when it passes the index that we last asked for.  It
 	 * may have yet to, if something else woke us: ask for one that it comes
@@ -259,6 +282,7 @@ bool virtq_kicks_on(struct virtq *vq)
 		STORE_ONCE(avail_event(vq), vq->last_avail);
 	else
 		STORE_ONCE(&vq->used->flags, 0);
+	vq->asked = true;
 	/*
 	 * The wish must be out before the last look: the driver moves its
 	 * index, fences, and reads the wish.  One of us sees the other.

@@ -199,8 +199,8 @@ static void say_pair_counters(unsigned pair)
 
 	net_read_pair_counters(net, pair, &c);
 	info("net/%u: received %llu packets, sent %llu packets; interrupts %llu; kicks %llu; sleeps %llu", pair,
-	     (unsigned long long)c.rx_packets, (unsigned long long)c.tx_packets,
-	     (unsigned long long)c.interrupts, (unsigned long long)c.kicks, (unsigned long long)c.sleeps);
+	     (unsigned long long)c.rx.packets, (unsigned long long)c.tx.packets,
+	     (unsigned long long)c.thread.interrupts, (unsigned long long)c.thread.kicks, (unsigned long long)c.thread.sleeps);
 }
 
 static void say_counters(void)
@@ -211,20 +211,19 @@ static void say_counters(void)
 		return;
 	net_read_counters(net, &c);
 	info("net: received %llu packets, %llu bytes (%llu gso, %llu spilled); sent %llu packets, %llu bytes",
-	     (unsigned long long)c.rx_packets, (unsigned long long)c.rx_bytes,
-	     (unsigned long long)c.rx_gso, (unsigned long long)c.rx_spilled,
-	     (unsigned long long)c.tx_packets, (unsigned long long)c.tx_bytes);
-	info("net: interrupts %llu, not wanted %llu; kicks %llu; spins %llu, won %llu; sleeps %llu; system calls %llu",
-	     (unsigned long long)c.interrupts, (unsigned long long)c.interrupts_suppressed,
-	     (unsigned long long)c.kicks, (unsigned long long)c.spins, (unsigned long long)c.spins_won,
-	     (unsigned long long)c.sleeps, (unsigned long long)c.enters);
+	     (unsigned long long)c.rx.packets, (unsigned long long)c.rx.bytes,
+	     (unsigned long long)c.rx.gso, (unsigned long long)c.rx.spilled,
+	     (unsigned long long)c.tx.packets, (unsigned long long)c.tx.bytes);
+	info("net: interrupts %llu, not wanted %llu; kicks %llu; sleeps %llu; system calls %llu",
+	     (unsigned long long)c.thread.interrupts, (unsigned long long)c.rx.interrupts_suppressed,
+	     (unsigned long long)c.thread.kicks, (unsigned long long)c.thread.sleeps, (unsigned long long)c.thread.enters);
 	info("net: interrupts put off %llu times; filtered %llu packets; control commands %llu, refused %llu",
-	     (unsigned long long)c.interrupts_deferred, (unsigned long long)c.rx_filtered,
-	     (unsigned long long)c.control, (unsigned long long)c.control_refused);
+	     (unsigned long long)c.rx.interrupts_deferred, (unsigned long long)c.rx.filtered,
+	     (unsigned long long)c.control.commands, (unsigned long long)c.control.refused);
 	info("net: dropped: declined offload %llu, too big %llu, short %llu; tap errors: read %llu, write %llu; out of buffers %llu times",
-	     (unsigned long long)c.rx_drop_declined, (unsigned long long)c.rx_drop_too_big,
-	     (unsigned long long)c.tx_drop_short, (unsigned long long)c.rx_errors,
-	     (unsigned long long)c.tx_errors, (unsigned long long)c.rx_starved);
+	     (unsigned long long)c.rx.drop_declined, (unsigned long long)c.rx.drop_too_big,
+	     (unsigned long long)c.tx.drop_short, (unsigned long long)c.rx.errors,
+	     (unsigned long long)c.tx.errors, (unsigned long long)c.rx.starved);
 	for (unsigned pair = 0; conf.net.queues > 1 && pair < conf.net.queues; pair++)
 		say_pair_counters(pair);
 }

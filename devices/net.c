@@ -321,6 +321,7 @@ static void start(struct virtio_dev *dev, bool fresh)
 	struct net *net = of(dev);
 
 	if (fresh) {
+		net->negotiated = dev->accepted;
 		info("%s: the driver accepted %s; declined %s; queues of %u and %u", dev->name,
 		     net_feature_names(dev->accepted, accepted, sizeof(accepted)),
 		     net_feature_names(dev->offered & ~dev->accepted, declined, sizeof(declined)),
@@ -554,6 +555,21 @@ void net_free(struct net *net)
 	virtio_fini(&net->dev);
 	close(net->dev.irq_fd);
 	free(net);
+}
+
+u64 net_negotiated(struct net *net)
+{
+	u64 mask;
+
+	pthread_mutex_lock(&net->dev.lock);
+	mask = net->negotiated;
+	pthread_mutex_unlock(&net->dev.lock);
+	return mask;
+}
+
+unsigned net_pairs(const struct net *net)
+{
+	return net->pairs;
 }
 
 struct virtio_dev *net_virtio(struct net *net)

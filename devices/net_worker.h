@@ -187,6 +187,7 @@ struct net {
 	const char *tap_name;
 	struct steering *steering; /* NULL: there is no RSS */
 	u8 mac[6]; /* as made; the driver may set another until reset */
+	u64 negotiated; /* dev->lock: what the last driver accepted that got to DRIVER_OK */
 };
 
 enum { NET_RXQ, NET_TXQ }; /* the first pair's */

@@ -113,6 +113,9 @@ int net_start(struct net *net) MUST_CHECK;
 void net_free(struct net *net);
 
 struct virtio_dev *net_virtio(struct net *net);
+unsigned net_pairs(const struct net *net);
+/* Any thread but the device's: the features that the last driver accepted. */
+u64 net_negotiated(struct net *net);
 const char *net_engine_name(const struct net *net);
 /* Of all pairs together, or of one. */
 void net_read_counters(const struct net *net, struct net_counters *out);

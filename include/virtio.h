@@ -57,6 +57,19 @@ struct virtio_ops {
 	void (*reset)(struct virtio_dev *dev);
 };
 
+/*
+ * What the driver did wrong, by the rule that it broke: sentences of ours, so
+ * there are not many; those that do not fit share the last row.
+ */
+#define VIRTIO_ERRORS 32
+struct virtio_errors {
+	unsigned n;
+	struct {
+		const char *rule;
+		u64 times;
+	} of[VIRTIO_ERRORS];
+};
+
 struct virtio_queue {
 	u16 max;    /* QueueNumMax, ours */
 	bool ready; /* vq is valid */
@@ -91,6 +104,10 @@ struct virtio_dev {
 	bool running; /* between start() and stop() */
 	bool warned;  /* the guest broke a register rule: said once per reset */
 	struct virtio_queue queue[VIRTIO_MAX_QUEUES];
+
+	u64 config_interrupts; /* atomic: configuration changes that were signalled */
+	pthread_mutex_t errors_lock; /* a leaf: no other lock is taken under it */
+	struct virtio_errors errors;
 
 	/* Owned by the device thread while running. */
 	struct virtq vq[VIRTIO_MAX_QUEUES];
@@ -133,6 +150,9 @@ void virtio_interrupt(struct virtio_dev *dev);
  * DEVICE_NEEDS_RESET and raises a configuration change (2.1.2).
  */
 void virtio_needs_reset(struct virtio_dev *dev, const char *what, const char *rule);
+
+/* Any thread: what there was until now, all drivers together. */
+void virtio_read_errors(struct virtio_dev *dev, struct virtio_errors *to);
 
 /* Any thread: one register word of dev->page. */
 u32 *virtio_reg(struct virtio_dev *dev, unsigned reg);

@@ -440,6 +440,52 @@ static void failed_before_driver_ok_prevents_it(void)
 	CHECK_EQ(fresh_starts, 0);
 }
 
+static void broken_rules_are_counted(void)
+{
+	struct virtio_errors e;
+
+	open_device(false);
+	virtio_read_errors(&dev, &e);
+	CHECK_EQ(e.n, 0);
+	stderr_capture();
+	for (unsigned i = 0; i < 5; i++) /* said once, counted five times */
+		virtio_mmio_write(&dev, VIRTIO_MMIO_CONFIG, &i, 1);
+	reg_write(&dev, VIRTIO_MMIO_STATUS, 0x20);
+	reg_write(&dev, VIRTIO_MMIO_STATUS, 0); /* not forgotten with the driver */
+	for (unsigned i = 0; i < 3; i++)
+		reg_write(&dev, VIRTIO_MMIO_STATUS, 0x20);
+	stderr_release(said, sizeof(said));
+	virtio_read_errors(&dev, &e);
+	CHECK_EQ(e.n, 2);
+	CHECK_STR(e.of[0].rule, "the driver wrote the configuration space, which is read-only");
+	CHECK_EQ(e.of[0].times, 5);
+	CHECK_STR(e.of[1].rule, "the driver cleared or invented a Status bit");
+	CHECK_EQ(e.of[1].times, 4);
+}
+
+/* There are fewer rules than rows; were there more, none would go astray. */
+static void rows_for_all(void)
+{
+	static char rule[VIRTIO_ERRORS + 10][8];
+	struct virtio_errors e;
+	u64 sum = 0;
+
+	open_device(false);
+	stderr_capture();
+	for (unsigned i = 0; i < ARRAY_SIZE(rule); i++) {
+		snprintf(rule[i], sizeof(rule[i]), "%u", i);
+		virtio_needs_reset(&dev, "queue", rule[i]);
+	}
+	stderr_release(said, sizeof(said));
+	virtio_read_errors(&dev, &e);
+	CHECK_EQ(e.n, VIRTIO_ERRORS);
+	CHECK_STR(e.of[VIRTIO_ERRORS - 1].rule, "others");
+	for (unsigned i = 0; i < e.n; i++)
+		sum += e.of[i].times;
+	CHECK_EQ(sum, ARRAY_SIZE(rule));
+	CHECK_EQ(dev.config_interrupts, 0); /* there was no driver to tell */
+}
+
 static void is_as_new(void)
 {
 	CHECK_EQ(status(), 0);
@@ -509,6 +555,8 @@ int main(void)
 		{ "Status bits are not cleared but by a reset, and none are invented (2.1.1)", bits_are_not_cleared },
 		{ "FAILED stops the device until reset (2.1.1)", failed_stops_it },
 		{ "FAILED before DRIVER_OK keeps it from starting", failed_before_driver_ok_prevents_it },
+		{ "broken rules are counted, each by its sentence", broken_rules_are_counted },
+		{ "and where there are too many, the last row has the others", rows_for_all },
 		{ "a reset from any state makes it as new (2.4.1, 4.2.2.1)", reset_works_from_any_state },
 	};
 	return check_run(tests, ARRAY_SIZE(tests));

@@ -399,6 +399,46 @@ static void over_a_reset(enum kind kind)
 	}
 }
 
+/* A broken ring: which rule, and the interrupt that tells of it. */
+static void broken(enum kind kind)
+{
+	struct virtio_errors e;
+	char said[1024];
+
+	bench_start((struct bench_setup){ .kind = kind });
+	asleep();
+	interrupts();
+	CHECK_EQ(LOAD_ONCE(&b.dev->config_interrupts), 0);
+	stderr_capture();
+	b.tx.added = (u16)(b.tx.size + 1);
+	ring_show(&b.tx);
+	driver_kick(b.dev, NET_TXQ);
+	CHECK(needs_reset());
+	CHECK(wait_interrupt(PATIENCE_MS));
+	CHECK_EQ(interrupts(), 1);
+	stderr_release(said, sizeof(said));
+	CHECK_EQ(LOAD_ONCE(&b.dev->config_interrupts), 1);
+	CHECK_EQ(counters().thread.interrupts, 0);
+	virtio_read_errors(b.dev, &e);
+	CHECK_EQ(e.n, 1);
+	CHECK_EQ(e.of[0].times, 1);
+	CHECK_STR(e.of[0].rule, "available index moved past the queue's size");
+	net_set_link(b.net, false);
+	CHECK_EQ(LOAD_ONCE(&b.dev->config_interrupts), 2);
+}
+
+static void features(void)
+{
+	bench_open((struct bench_setup){ .kind = POLL });
+	CHECK_EQ(net_negotiated(b.net), 0);
+	CHECK(driver_negotiate(b.dev, V1 | F(CSUM)));
+	CHECK_EQ(net_negotiated(b.net), 0);
+	driver_ok(b.dev);
+	CHECK_EQ(net_negotiated(b.net), V1 | F(CSUM));
+	bench_reset();
+	CHECK_EQ(net_negotiated(b.net), V1 | F(CSUM));
+}
+
 /* Each name once, in struct order, no word of a struct without a name. */
 static void check_table(const struct counter_table *t, size_t size)
 {
@@ -430,6 +470,7 @@ EACH(traffic_both_ways)
 EACH(gso)
 EACH(commands)
 EACH(over_a_reset)
+EACH(broken)
 
 int main(void)
 {
@@ -442,6 +483,8 @@ int main(void)
 		ROWS("frames that stand for several, however the header is cut", gso),
 		ROWS("commands, and those refused", commands),
 		ROWS("counters go on over a reset", over_a_reset),
+		ROWS("a broken ring: its rule, and the interrupt that says so", broken),
+		{ "features are those of the last driver that went so far as to start", features },
 		{ "buffers that come while no kick is asked for are counted once a look", a_kick_that_was_not_needed },
 		{ "batch sizes go by powers of two", buckets },
 		{ "the tables name every word of their structs once", tables },

@@ -49,6 +49,7 @@ int virtio_init(struct virtio_dev *dev)
 	for (unsigned r = SHM_LEN_LOW; r <= SHM_BASE_HIGH; r += 4)
 		*virtio_reg(dev, r) = ~0u;
 	pthread_mutex_init(&dev->lock, NULL);
+	pthread_mutex_init(&dev->errors_lock, NULL);
 	return 0;
 }
 
@@ -56,6 +57,7 @@ void virtio_fini(struct virtio_dev *dev)
 {
 	munmap(dev->page, 4096);
 	pthread_mutex_destroy(&dev->lock);
+	pthread_mutex_destroy(&dev->errors_lock);
 }
 
 void virtio_config_set(struct virtio_dev *dev, unsigned offset, const void *data, unsigned len)
@@ -76,6 +78,40 @@ static void raise_irq(struct virtio_dev *dev)
 		return;
 }
 
+static void config_interrupt(struct virtio_dev *dev)
+{
+	__atomic_fetch_or(virtio_reg(dev, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG,
+			  __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&dev->config_interrupts, 1, __ATOMIC_RELAXED);
+	raise_irq(dev);
+}
+
+/* A device thread, or a vCPU with dev->lock held. */
+static void count_error(struct virtio_dev *dev, const char *rule)
+{
+	struct virtio_errors *e = &dev->errors;
+	unsigned i = 0;
+
+	pthread_mutex_lock(&dev->errors_lock);
+	while (i < e->n && e->of[i].rule != rule)
+		i++;
+	if (i == VIRTIO_ERRORS) {
+		i--;
+		e->of[i].rule = "others";
+	} else if (i == e->n) {
+		e->of[e->n++].rule = rule;
+	}
+	e->of[i].times++;
+	pthread_mutex_unlock(&dev->errors_lock);
+}
+
+void virtio_read_errors(struct virtio_dev *dev, struct virtio_errors *to)
+{
+	pthread_mutex_lock(&dev->errors_lock);
+	*to = dev->errors;
+	pthread_mutex_unlock(&dev->errors_lock);
+}
+
 void virtio_interrupt(struct virtio_dev *dev)
 {
 	if (dev->strict)
@@ -86,31 +122,28 @@ void virtio_interrupt(struct virtio_dev *dev)
 
 void virtio_needs_reset(struct virtio_dev *dev, const char *what, const char *rule)
 {
+	count_error(dev, rule);
 	guest_warn("%s: %s: %s; the device asks for a reset", dev->name, what, rule);
 	__atomic_fetch_or(virtio_reg(dev, VIRTIO_MMIO_STATUS), VIRTIO_CONFIG_S_NEEDS_RESET,
 			  __ATOMIC_SEQ_CST);
 	/* 2.1.2: tell a driver that has said DRIVER_OK; others look by themselves. */
 	if (!(status_of(dev) & VIRTIO_CONFIG_S_DRIVER_OK))
 		return;
-	__atomic_fetch_or(virtio_reg(dev, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG,
-			  __ATOMIC_SEQ_CST);
-	raise_irq(dev);
+	config_interrupt(dev);
 }
 
 void virtio_config_changed(struct virtio_dev *dev)
 {
 	pthread_mutex_lock(&dev->lock);
 	__atomic_fetch_add(virtio_reg(dev, VIRTIO_MMIO_CONFIG_GENERATION), 1, __ATOMIC_SEQ_CST);
-	if (status_of(dev) & VIRTIO_CONFIG_S_DRIVER_OK) {
-		__atomic_fetch_or(virtio_reg(dev, VIRTIO_MMIO_INTERRUPT_STATUS),
-				  VIRTIO_MMIO_INT_CONFIG, __ATOMIC_SEQ_CST);
-		raise_irq(dev);
-	}
+	if (status_of(dev) & VIRTIO_CONFIG_S_DRIVER_OK)
+		config_interrupt(dev);
 	pthread_mutex_unlock(&dev->lock);
 }
 
 static void complain(struct virtio_dev *dev, const char *what)
 {
+	count_error(dev, what);
 	if (!dev->warned)
 		guest_warn("%s: %s; ignored, as will be further ones until reset", dev->name, what);
 	dev->warned = true;
@@ -157,8 +190,10 @@ static bool features_are_fine(struct virtio_dev *dev)
 		why = "the driver did not accept VIRTIO_F_VERSION_1";
 	else
 		why = dev->ops->check_features(dev, dev->accepted);
-	if (why)
+	if (why) {
+		count_error(dev, why);
 		guest_warn("%s: %s; FEATURES_OK refused", dev->name, why);
+	}
 	return !why;
 }
 

@@ -19,6 +19,7 @@
 
 struct boot_entry;
 struct kvm_run;
+struct kvm_stats;
 struct serial;
 struct virtio_dev;
 struct vm;
@@ -34,6 +35,18 @@ enum vm_end {
 	VM_SIGNAL,   /* SIGINT, SIGTERM, SIGHUP */
 };
 
+/*
+ * Why a vCPU came back to us, how often, and how long that took, in ns; which
+ * registers it was for.  Names are in exits.c.  Its thread's own, see counter.h.
+ */
+#define EXIT_REASONS 10
+#define EXIT_REGISTERS 33
+struct exit_counters {
+	u64 exits[EXIT_REASONS], ns[EXIT_REASONS];
+	u64 reads[EXIT_REGISTERS], writes[EXIT_REGISTERS];
+};
+
+/* Aligned: no two processors count in one cache line. */
 struct vcpu {
 	struct vm *vm;
 	unsigned index;
@@ -43,10 +56,13 @@ struct vcpu {
 	pthread_t thread;
 	bool started;
 	int cpu; /* host processor to run on, -1: any */
-};
+	struct kvm_stats *stats; /* main's; NULL: this KVM has none */
+	struct exit_counters count;
+} __attribute__((aligned(64)));
 
 struct vm {
 	int kvm_fd, fd;
+	struct kvm_stats *stats; /* NULL: this KVM has none */
 	struct mem mem;
 
 	unsigned ncpus;
@@ -99,6 +115,16 @@ void vcpu_open(struct vm *vm, unsigned index);
 void vcpu_start(struct vcpu *c);
 void vcpu_kick(struct vcpu *c);
 void vcpu_close(struct vcpu *c);
+
+/*
+ * exits.c: rows of struct exit_counters, for an exit reason of KVM's and for
+ * an address where so many virtio devices are; and their names, NULL behind
+ * the last.
+ */
+unsigned exit_reason(u32 reason);
+unsigned exit_register(unsigned nvirtio, u64 gpa);
+const char *exit_reason_name(unsigned i);
+const char *exit_register_name(unsigned i);
 
 /* x86.c; main thread, before the vCPU runs. */
 void x86_set_cpuid(struct vm *vm, struct vcpu *c);

@@ -11,13 +11,16 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "barrier.h"
+#include "counter.h"
+#include "kvm_stats.h"
 #include "log.h"
 #include "vm.h"
 
-#define KICK_SIGNAL SIGUSR1
+/* SIGUSR1 is the user's, see console.c. */
+#define KICK_SIGNAL SIGUSR2
 
 /* Nothing to do: its coming is what makes KVM_RUN return. */
 static void kicked(int signo)
@@ -38,6 +41,27 @@ void vcpu_open(struct vm *vm, unsigned index)
 	c->run = mmap(NULL, c->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, c->fd, 0);
 	if (c->run == MAP_FAILED)
 		die("cannot map vCPU %u: %s", index, strerror(errno));
+	c->stats = kvm_stats_open(c->fd);
+}
+
+static u64 clock_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (u64)t.tv_sec * 1000000000 + (u64)t.tv_nsec;
+}
+
+static void handle_mmio(struct vcpu *c)
+{
+	struct kvm_run *run = c->run;
+	unsigned reg = exit_register(c->vm->nvirtio, run->mmio.phys_addr);
+
+	if (run->mmio.is_write)
+		COUNT(c->count.writes[reg], 1);
+	else
+		COUNT(c->count.reads[reg], 1);
+	vm_mmio(c->vm, run->mmio.phys_addr, run->mmio.is_write, run->mmio.data, run->mmio.len);
 }
 
 static void handle_io(struct vcpu *c)
@@ -86,7 +110,7 @@ static bool handle_exit(struct vcpu *c)
 		handle_io(c);
 		return true;
 	case KVM_EXIT_MMIO:
-		vm_mmio(c->vm, run->mmio.phys_addr, run->mmio.is_write, run->mmio.data, run->mmio.len);
+		handle_mmio(c);
 		return true;
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IOAPIC_EOI: /* only level interrupts have one: none is ours */
@@ -110,6 +134,18 @@ static bool handle_exit(struct vcpu *c)
 	}
 }
 
+/* The same, counted. */
+static bool take_exit(struct vcpu *c)
+{
+	unsigned reason = exit_reason(c->run->exit_reason);
+	u64 start = clock_ns();
+	bool on = handle_exit(c);
+
+	COUNT(c->count.exits[reason], 1);
+	COUNT(c->count.ns[reason], clock_ns() - start);
+	return on;
+}
+
 static void *vcpu_main(void *arg)
 {
 	struct vcpu *c = arg;
@@ -123,9 +159,11 @@ static void *vcpu_main(void *arg)
 	}
 	while (!LOAD_ONCE(&c->vm->stopping)) {
 		if (ioctl(c->fd, KVM_RUN, 0) == 0) {
-			if (!handle_exit(c))
+			if (!take_exit(c))
 				break;
-		} else if (errno != EINTR && errno != EAGAIN) {
+		} else if (errno == EINTR) {
+			COUNT(c->count.exits[exit_reason(KVM_EXIT_INTR)], 1);
+		} else if (errno != EAGAIN) {
 			vm_end(c->vm, VM_CRASH, "vCPU %u cannot run: %s", c->index, strerror(errno));
 			break;
 		}
@@ -166,6 +204,7 @@ void vcpu_kick(struct vcpu *c)
 
 void vcpu_close(struct vcpu *c)
 {
+	kvm_stats_free(c->stats);
 	if (c->run)
 		munmap(c->run, c->run_size);
 	if (c->fd > 0)

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "barrier.h"
+#include "kvm_stats.h"
 #include "log.h"
 #include "serial.h"
 #include "virtio.h"
@@ -144,6 +145,7 @@ void vm_open(struct vm *vm, unsigned ncpus)
 	if (ioctl(vm->fd, KVM_ENABLE_CAP, &split))
 		die("KVM refuses a split irqchip: %s", strerror(errno));
 	ioapic_init(&vm->ioapic, &ioapic_ops, vm);
+	vm->stats = kvm_stats_open(vm->fd);
 	vm->ncpus = ncpus;
 	for (unsigned i = 0; i < ncpus; i++)
 		vcpu_open(vm, i);
@@ -297,6 +299,7 @@ void vm_close(struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->ncpus; i++)
 		vcpu_close(&vm->vcpu[i]);
+	kvm_stats_free(vm->stats);
 	if (vm->fd > 0)
 		close(vm->fd);
 	if (vm->kvm_fd > 0)

@@ -8,6 +8,7 @@
 #include "base.h"
 #include "layout.h"
 #include "net.h"
+#include "report.h"
 
 enum conf_verb { VERB_RUN, VERB_VERSION, VERB_HELP };
 enum conf_net_mode { NET_NONE, NET_TAP };
@@ -40,6 +41,13 @@ struct conf_net {
 	struct conf_cpus cpus; /* processors for the device threads */
 };
 
+/* Whether to report what was counted, at the end and on SIGUSR1. */
+struct conf_stats {
+	bool on;
+	enum report_format format;
+	const char *file; /* NULL: standard error */
+};
+
 struct conf {
 	enum conf_verb verb;
 	const char *kernel;   /* file; found by conf_find_kernel() if not given */
@@ -52,6 +60,7 @@ struct conf {
 	struct conf_cpus pin; /* processors for the vCPU threads, in turn */
 	unsigned timeout;     /* seconds, 0 = none */
 	const char *user;     /* whom to become, NULL = nobody if root */
+	struct conf_stats stats;
 	bool dry_run;
 	bool verbose;
 };

@@ -17,8 +17,11 @@ struct vm;
 void console_open(void);
 void console_close(void);
 
-/* Main thread, while single: signals that end us come to console_run(). */
-void console_block_signals(void);
+/*
+ * Main thread, while single: signals that end us come to console_run(); so
+ * does SIGUSR1, which calls asked, if that is not NULL.
+ */
+void console_block_signals(void (*asked)(void));
 
 /* Main thread: have console_run() call back while fd is readable; two can. */
 void console_watch(int fd, void (*call)(void));

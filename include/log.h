@@ -32,6 +32,9 @@ extern bool log_verbose;
 void warn(const char *fmt, ...) PRINTF(1, 2);
 void info(const char *fmt, ...) PRINTF(1, 2); /* only with -v */
 
+/* Main thread: several lines as they are, without a prefix. */
+void log_document(const char *text);
+
 /* The guest did something it must not: same line format as warn(). */
 void guest_warn(const char *fmt, ...) PRINTF(1, 2);
 

@@ -275,6 +275,20 @@ static void bad_addresses(void)
 		"reach each other");
 }
 
+static void bad_reports(void)
+{
+	static const char form[] = "not json, text or flat, perhaps with a file behind it, like json:FILE";
+	char line[64], said[256];
+
+	refused("--stats=", "option '--stats' has an empty value; write it like: --stats=json");
+	for (const char *const *s = (const char *const[]){ "xml", "json:", "jsonx", ":x", "averylongformat:x", NULL }; *s; s++) {
+		snprintf(line, sizeof(line), "--stats=%s", *s);
+		snprintf(said, sizeof(said), "%s: %s", line, form);
+		refused(line, said);
+	}
+	refused("--stat", "unknown option '--stat'; did you mean '--stats'?");
+}
+
 /*
  * Good command lines with a few letters changed: they are taken, or refused
  * with one line and the right status; a sanitizer watches for the rest.
@@ -285,6 +299,7 @@ static void scribbled(void)
 		"run vmlinux -m 1G -c2 --pin 1,3-5 --timeout=10 --user x --dry-run -pquiet",
 		"vmlinux --net mode=tap,tap=t0,mac=02:00:00:00:00:01,ip=10.0.0.1/24,cpus=1,2-3",
 		"vmlinux -n guest_ip=10.0.0.2,mtu=1500,queue_size=256,io=poll,fd=7 -append x=y",
+		"vmlinux --stats=json:out --stats",
 		"vmlinux -n queues=4,irq=delay:50,tso=off,mq=on,event_idx=off,cpus=1,2,uso=on",
 	};
 	static const char letters[] = "-=,:./019azkMGT \x01\xff";
@@ -330,6 +345,7 @@ int main(void)
 		{ "a wrong value of a key is refused with what is possible", bad_key_values },
 		{ "what is not a unicast MAC address is refused", bad_macs },
 		{ "addresses that cannot work are refused", bad_addresses },
+		{ "a wrong format is refused with what is possible", bad_reports },
 		{ "scribbled command lines are taken, or refused with one line", scribbled },
 	};
 

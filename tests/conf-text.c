@@ -114,6 +114,9 @@ static void random_conf(struct conf *c)
 	c->mem = below(2) ? (64 + below(100000)) * MiB : (1 + below(1024)) * GiB;
 	c->cpus = 1 + below(MAX_CPUS);
 	c->timeout = below(2) ? 1 + below(100000000) : 0;
+	c->stats.on = below(2);
+	c->stats.format = c->stats.on ? below(REPORT_FORMATS) : 0;
+	c->stats.file = c->stats.on && below(2) ? random_text() : NULL;
 	c->dry_run = below(2);
 	c->verbose = below(2);
 	random_net(&c->net);
@@ -240,6 +243,17 @@ static void check_listed(const char *where, bool listed, const char *name)
 	CHECK(listed);
 }
 
+/* Name and meaning, as they are in the table. */
+static void check_counters(const char *manual, const struct counter_table *t)
+{
+	char mdoc[256];
+
+	for (unsigned i = 0; i < t->n; i++) {
+		snprintf(mdoc, sizeof(mdoc), ".It Cm %s\n%s\n", t->counter[i].name, t->counter[i].help);
+		check_listed("the manual page", strstr(manual, mdoc), t->counter[i].name);
+	}
+}
+
 static void tables_are_documented(void)
 {
 	struct outcome help = in_child(print_help, NULL);
@@ -263,6 +277,12 @@ static void tables_are_documented(void)
 			 i == NET_IRQ_DELAY || i == NET_IRQ_PENDING ? " : Ns Ar usec" : "");
 		check_listed("the help text", has_word(help.text, name), name);
 		check_listed("the manual page", strstr(manual, mdoc), name);
+	}
+	check_counters(manual, &net_queue_table);
+	check_counters(manual, &net_thread_table);
+	for (unsigned i = 0; i < REPORT_FORMATS; i++) {
+		snprintf(mdoc, sizeof(mdoc), ".Cm %s\n", report_format_name(i));
+		check_listed("the manual page", strstr(manual, mdoc), report_format_name(i));
 	}
 	/* The parser has one bit for each to know it by. */
 	CHECK(keys <= 64);
@@ -422,7 +442,7 @@ int main(void)
 		{ "the full command line leaves nothing to defaults", full_command },
 		{ "a shell and the parser read any full command line back the same", round_trip },
 		{ "the guest's command line has ours, the network's, then the user's", guest_cmdlines },
-		{ "every option and key is in the help text and the manual page",
+		{ "every option, key and counter is in the help text and the manual page",
 		  tables_are_documented },
 		{ "every option in the help text and the manual page exists", documents_are_true },
 		{ "every key of --net in the help text and the manual page exists",

@@ -130,6 +130,31 @@ static void verbs(void)
 	}
 }
 
+static void reports(void)
+{
+	static const struct {
+		const char *line;
+		enum report_format format;
+		const char *file;
+	} good[] = {
+		{ "--stats vmlinux", REPORT_TEXT, NULL }, /* the next word is no value */
+		{ "vmlinux --stats=json", REPORT_JSON, NULL },
+		{ "vmlinux --stats=flat:-", REPORT_FLAT, "-" },
+		{ "vmlinux --stats=json:a:b", REPORT_JSON, "a:b" },
+		{ "vmlinux --stats=json:x --stats", REPORT_TEXT, NULL },
+	};
+	struct conf c;
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		parse(&c, good[i].line);
+		CHECK(c.stats.on);
+		CHECK_STR(c.kernel, "vmlinux");
+		CHECK_EQ(c.stats.format, good[i].format);
+		CHECK(same_text(c.stats.file, good[i].file));
+		conf_free(&c);
+	}
+}
+
 static void net_keys(void)
 {
 	static const u8 mac[6] = { 0x02, 0x12, 0x34, 0x56, 0x78, 0x9a };
@@ -394,6 +419,7 @@ int main(void)
 		{ "parameters may follow -p directly", attached_parameters },
 		{ "a size has a suffix or counts MiB", sizes },
 		{ "run, version and help are verbs, and --help works anywhere", verbs },
+		{ "reports have a format and a file", reports },
 		{ "every key of --net arrives, and so do kvmtool's spellings", net_keys },
 		{ "an interrupt policy is a word, and a time where it has one", irq_policies },
 		{ "every feature of the device can be switched off, and only it goes",

@@ -177,7 +177,7 @@ ok "a ring of 32: 1000 pings more, none lost" pinged s 1000
 echo "poweroff -f" >>"$T/s.in"
 ended s
 is "a ring of 32: it ended as it should" "${status[s]} $(tail -1 "$T/s.err")" "0 ringlet: the guest powered off"
-dry=$(sed -n 's/.*out of buffers \([0-9]*\) times.*/\1/p' "$T/s.err")
+dry=$(sed -n 's/.*net rx: .*starved \([0-9]*\).*/\1/p' "$T/s.err")
 holds "a ring of 32: it ran dry more than once" "${dry:-0} > 1" "$(grep "net:" "$T/s.err")"
 
 if [ -n "$was" ]; then

@@ -71,7 +71,7 @@ off() {
 	echo "poweroff -f" >>"$T/$1.in"
 	ended "$1"
 	like "$1: it ended as it should, and no command of its driver was refused" \
-		"${status[$1]} $(grep -o 'control commands.*' "$T/$1.err")" "0 control commands +([0-9]), refused 0"
+		"${status[$1]} $(grep -o 'net control: .*' "$T/$1.err")" "0 *commands +([0-9]), kicks*"
 }
 
 diag "where: $WHERE"

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,6 +35,35 @@ static void say(const char *fmt, va_list ap)
 	if (write(STDERR_FILENO, line, n) < 0)
 		errno = 0; /* nobody left to tell */
 	errno = saved;
+}
+
+static bool write_all(const char *s, size_t len)
+{
+	while (len) {
+		ssize_t n = write(STDERR_FILENO, s, len);
+
+		if (n < 0 && errno != EINTR)
+			return false; /* nobody left to tell */
+		n = MAX(n, 0);
+		s += n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+void log_document(const char *text)
+{
+	size_t len;
+
+	if (!terminal_is_raw) {
+		write_all(text, strlen(text));
+		return;
+	}
+	for (; *text; text += len + 1) {
+		len = strcspn(text, "\n");
+		if (!write_all(text, len) || !write_all("\r\n", 2) || !text[len])
+			return;
+	}
 }
 
 #define SAY(fmt)                   \

@@ -36,6 +36,7 @@ enum option {
 	OPT_PIN,
 	OPT_TIMEOUT,
 	OPT_USER,
+	OPT_STATS,
 	OPT_MMIO_STRICT,
 	OPT_DRY_RUN,
 	OPT_VERBOSE,
@@ -71,6 +72,7 @@ static const struct spelling {
 	{ "--pin", OPT_PIN, "1,3-5" },
 	{ "--timeout", OPT_TIMEOUT, "60" },
 	{ "--user", OPT_USER, "nobody" },
+	{ "--stats", OPT_STATS, "json" },
 	{ "--mmio-strict", OPT_MMIO_STRICT, NULL },
 	{ "--dry-run", OPT_DRY_RUN, NULL },
 	{ "--verbose", OPT_VERBOSE, NULL },
@@ -101,6 +103,12 @@ static const struct spelling *spelling_find(const char *name, size_t len)
 		if (strlen(spellings[i].name) == len && !memcmp(spellings[i].name, name, len))
 			return &spellings[i];
 	return NULL;
+}
+
+/* Its value may be left away, and is never the next word. */
+static bool is_optional(const struct spelling *o)
+{
+	return o->option == OPT_STATS;
 }
 
 static char *copy(const char *s)
@@ -203,6 +211,27 @@ void conf_cpu_list(const char *where, const char *value, struct conf_cpus *cpus)
 	}
 }
 
+/* FORMAT[:FILE], or nothing. */
+static void parse_stats(const char *where, const char *value, struct conf_stats *s)
+{
+	size_t len = strcspn(value, ":");
+	char word[16];
+	int format;
+
+	snprintf(word, sizeof(word), "%.*s", (int)len, value);
+	format = report_format(word);
+	if (len >= sizeof(word) || format < 0 || (value[len] && !value[len + 1]))
+		die_args("%s%s: not json, text or flat, perhaps with a file behind it, like json:FILE",
+			 where, value);
+	s->on = true;
+	s->format = (enum report_format)format;
+	set_string(&s->file, value[len] ? value + len + 1 : "");
+	if (!*s->file) {
+		free((char *)s->file);
+		s->file = NULL;
+	}
+}
+
 static void add_params(struct conf *c, const char *value)
 {
 	size_t len = strlen(c->params);
@@ -275,6 +304,9 @@ static bool take_option(struct parse *p, const struct spelling *o, const char *v
 		break;
 	case OPT_USER:
 		set_string(&c->user, value);
+		break;
+	case OPT_STATS:
+		parse_stats("--stats=", value ? value : "text", &c->stats);
 		break;
 	case OPT_MMIO_STRICT:
 		c->net.mmio_strict = true;
@@ -450,14 +482,14 @@ void conf_parse(struct conf *c, int argc, char **argv)
 			continue;
 		}
 		o = recognise(argv[i], &value);
-		if (o->example && !value && i + 1 < argc)
+		if (o->example && !is_optional(o) && !value && i + 1 < argc)
 			value = argv[++i];
-		if (o->example && !value)
+		if (o->example && !is_optional(o) && !value)
 			die_args("option '%s' needs a value, like: %s %s", o->name, o->name,
 				 o->example);
-		if (o->example && !*value && o->option != OPT_PARAMS)
-			die_args("option '%s' has an empty value; write it like: %s %s", o->name,
-				 o->name, o->example);
+		if (value && !*value && o->option != OPT_PARAMS)
+			die_args("option '%s' has an empty value; write it like: %s%c%s", o->name,
+				 o->name, is_optional(o) ? '=' : ' ', o->example);
 		if (!take_option(&p, o, value))
 			return;
 	}
@@ -470,6 +502,7 @@ void conf_free(struct conf *c)
 	free((char *)c->kernel);
 	free((char *)c->initrd);
 	free((char *)c->user);
+	free((char *)c->stats.file);
 	free(c->params);
 	memset(c, 0, sizeof(*c));
 }

@@ -131,6 +131,17 @@ static void put_net(FILE *f, const struct conf_net *net)
 	put_declined(f, net->declined);
 }
 
+static void put_stats(FILE *f, const struct conf_stats *s)
+{
+	if (!s->on)
+		return;
+	fprintf(f, " --stats=%s", report_format_name(s->format));
+	if (!s->file)
+		return;
+	putc(':', f);
+	put_quoted(f, s->file);
+}
+
 char *conf_to_command(const struct conf *c)
 {
 	bool gib = !(c->mem % GiB);
@@ -150,6 +161,7 @@ char *conf_to_command(const struct conf *c)
 	if (c->timeout)
 		fprintf(f, " --timeout %u", c->timeout);
 	put_option(f, "--user", c->user);
+	put_stats(f, &c->stats);
 	fputs(c->net.mmio_strict ? " --mmio-strict" : "", f);
 	fputs(c->dry_run ? " --dry-run" : "", f);
 	fputs(c->verbose ? " --verbose" : "", f);
@@ -219,6 +231,9 @@ static const char help[] =
 	"  --pin LIST           processors for the virtual ones, in turn, like 1,3-5\n"
 	"  --timeout SECS       end the guest after so long\n"
 	"  --user NAME          as root: become this user once all is open (nobody)\n"
+	"  --stats[=FORMAT[:FILE]]\n"
+	"                       report all counters at the end, and on SIGUSR1; FORMAT is\n"
+	"                       text, json or flat (text), FILE else standard error\n"
 	"  --dry-run            print command line, memory map and devices, and exit\n"
 	"  -v, --verbose        say what is done and what was negotiated\n"
 	"  -h, --help           this text; --version prints the version\n"

@@ -46,6 +46,7 @@ static struct {
 	size_t n_line;
 	bool panicked, panic_complete;
 	sigset_t signals;
+	void (*asked)(void); /* by SIGUSR1 */
 	int signal;
 	struct {
 		int fd;
@@ -85,14 +86,17 @@ void console_close(void)
 	restore_terminal();
 }
 
-void console_block_signals(void)
+void console_block_signals(void (*asked)(void))
 {
+	con.asked = asked;
 	sigemptyset(&con.signals);
 	sigaddset(&con.signals, SIGINT);
 	sigaddset(&con.signals, SIGTERM);
 	sigaddset(&con.signals, SIGHUP);
 	sigaddset(&con.signals, SIGQUIT);
+	sigaddset(&con.signals, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &con.signals, NULL);
+	signal(SIGUSR1, SIG_DFL); /* what is ignored is not even pending */
 	signal(SIGPIPE, SIG_IGN);
 }
 
@@ -243,6 +247,11 @@ static void read_signal(struct vm *vm, int fd)
 
 	if (read(fd, &si, sizeof(si)) != sizeof(si))
 		return;
+	if (si.ssi_signo == SIGUSR1) {
+		if (con.asked)
+			con.asked();
+		return;
+	}
 	con.signal = (int)si.ssi_signo;
 	vm_end(vm, VM_SIGNAL, "ended by signal %d (%s)", con.signal, strsignal(con.signal));
 }
@@ -272,14 +281,14 @@ void console_run(struct vm *vm, unsigned timeout)
 
 	while (LOAD_ACQUIRE(&vm->end) == VM_RUNNING) {
 		bool room = !con.eof && con.n_input < sizeof(con.input);
-		struct pollfd fds[] = {
+		struct pollfd fds[3 + MAX_WATCHES] = {
 			{ .fd = vm->wake_fd, .events = POLLIN },
 			{ .fd = sigfd, .events = POLLIN },
 			{ .fd = room ? STDIN_FILENO : -1, .events = POLLIN },
-			{ .fd = con.watch[0].call ? con.watch[0].fd : -1, .events = POLLIN },
-			{ .fd = con.watch[1].call ? con.watch[1].fd : -1, .events = POLLIN },
 		};
 
+		for (unsigned i = 0; i < MAX_WATCHES; i++)
+			fds[3 + i] = (struct pollfd){ .fd = con.watch[i].call ? con.watch[i].fd : -1, .events = POLLIN };
 		if (poll(fds, ARRAY_SIZE(fds), until(deadline, panic_deadline)) < 0 && errno != EINTR)
 			die("poll: %s", strerror(errno));
 		if (fds[0].revents && read(vm->wake_fd, &count, sizeof(count)) > 0) {

@@ -3,6 +3,7 @@
  * main.c - the wiring, in order: what needs rights, the machine, its devices,
  * then without rights the threads; wait; the same list backwards.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 #include "log.h"
 #include "net.h"
 #include "sandbox.h"
+#include "stats.h"
 #include "tap.h"
 #include "tap_steering.h"
 #include "virtio.h"
@@ -35,6 +37,8 @@ static int link_fd = -1; /* says when the tap may have gone up or down */
 static int announce_fd = -1;
 static unsigned announcements; /* that are still to be made */
 static struct net *net;
+static struct stats stats = { .conf = &conf, .vm = &vm, .tap = &tap };
+static FILE *stats_file; /* NULL: standard error */
 
 static const char *mac_text(const u8 *m, char buf[18])
 {
@@ -193,43 +197,75 @@ static void load_guest(const char *cmdline)
 	     (unsigned long long)entry.rip, cmdline);
 }
 
-static void say_pair_counters(unsigned pair)
+/* Where --stats reports to, opened while the rights are the user's. */
+static void open_stats(void)
 {
-	struct net_counters c;
-
-	net_read_pair_counters(net, pair, &c);
-	info("net/%u: received %llu packets, sent %llu packets; interrupts %llu; kicks %llu; sleeps %llu", pair,
-	     (unsigned long long)c.rx.packets, (unsigned long long)c.tx.packets,
-	     (unsigned long long)c.thread.interrupts, (unsigned long long)c.thread.kicks, (unsigned long long)c.thread.sleeps);
+	if (!conf.stats.file)
+		return;
+	stats_file = fopen(conf.stats.file, "we");
+	if (!stats_file)
+		die_args("--stats: cannot write %s: %s", conf.stats.file, strerror(errno));
+	setvbuf(stats_file, NULL, _IOLBF, 0);
 }
 
+/* A document as text, malloc'ed; NULL: there is no memory for it. */
+static char *stats_text(void (*write_it)(FILE *))
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	if (!f)
+		return NULL;
+	write_it(f);
+	fclose(f);
+	return text;
+}
+
+static void write_stats(FILE *f)
+{
+	stats_write(&stats, f, conf.stats.on ? conf.stats.format : REPORT_TEXT);
+}
+
+static void write_net(FILE *f)
+{
+	stats_write_net(&stats, f);
+}
+
+/* At the end, and by console_run() when SIGUSR1 asks. */
+static void say_stats(void)
+{
+	char *text;
+
+	if (stats_file) {
+		write_stats(stats_file);
+		if (fflush(stats_file))
+			warn("--stats: cannot write %s: %s", conf.stats.file, strerror(errno));
+		return;
+	}
+	text = stats_text(write_stats);
+	if (text)
+		log_document(text);
+	free(text);
+}
+
+/* With -v the device's figures, whether or not there are --stats. */
 static void say_counters(void)
 {
-	struct net_counters c;
+	char *text = net && log_verbose ? stats_text(write_net) : NULL, *rest = text, *line;
 
-	if (!net || !log_verbose)
-		return;
-	net_read_counters(net, &c);
-	info("net: received %llu packets, %llu bytes (%llu gso, %llu spilled); sent %llu packets, %llu bytes",
-	     (unsigned long long)c.rx.packets, (unsigned long long)c.rx.bytes,
-	     (unsigned long long)c.rx.gso, (unsigned long long)c.rx.spilled,
-	     (unsigned long long)c.tx.packets, (unsigned long long)c.tx.bytes);
-	info("net: interrupts %llu, not wanted %llu; kicks %llu; sleeps %llu; system calls %llu",
-	     (unsigned long long)c.thread.interrupts, (unsigned long long)c.rx.interrupts_suppressed,
-	     (unsigned long long)c.thread.kicks, (unsigned long long)c.thread.sleeps, (unsigned long long)c.thread.enters);
-	info("net: interrupts put off %llu times; filtered %llu packets; control commands %llu, refused %llu",
-	     (unsigned long long)c.rx.interrupts_deferred, (unsigned long long)c.rx.filtered,
-	     (unsigned long long)c.control.commands, (unsigned long long)c.control.refused);
-	info("net: dropped: declined offload %llu, too big %llu, short %llu; tap errors: read %llu, write %llu; out of buffers %llu times",
-	     (unsigned long long)c.rx.drop_declined, (unsigned long long)c.rx.drop_too_big,
-	     (unsigned long long)c.tx.drop_short, (unsigned long long)c.rx.errors,
-	     (unsigned long long)c.tx.errors, (unsigned long long)c.rx.starved);
-	for (unsigned pair = 0; conf.net.queues > 1 && pair < conf.net.queues; pair++)
-		say_pair_counters(pair);
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			info("%s", line);
+	free(text);
+	if (conf.stats.on)
+		say_stats();
+	if (stats_file)
+		fclose(stats_file);
 }
 
 /* Exactly one line says why it ended; a panic explains the reset after it. */
-static int report(void)
+static int say_why(void)
 {
 	enum vm_end end = (enum vm_end)vm.end;
 	bool panic = (console_saw_panic() || LOAD_ONCE(&vm.panicked)) &&
@@ -256,7 +292,7 @@ static int report(void)
 static int run(void)
 {
 	char *cmdline = conf_guest_cmdline(&conf), *command = conf_to_command(&conf);
-	char err[512];
+	char err[512], name[32];
 	int status;
 
 	if (conf.kernel_is_found)
@@ -270,6 +306,9 @@ static int run(void)
 	info("%s", command);
 
 	check_inherited();
+	open_stats();
+	snprintf(name, sizeof(name), "guest-%d", getpid());
+	stats.name = name;
 	vm_open(&vm, conf.cpus);
 	vm_add_memory(&vm, conf.mem);
 	vm_add_serial(&vm);
@@ -284,10 +323,12 @@ static int run(void)
 	}
 
 	sandbox_enter(conf.user);
-	console_block_signals();
+	console_block_signals(say_stats);
 	console_open();
 	if (net && net_start(net))
 		die("cannot start the network device's thread");
+	stats.net = net;
+	stats.started = stats_clock();
 	vm_start(&vm, conf.pin.cpu, conf.pin.n);
 
 	console_run(&vm, conf.timeout);
@@ -300,7 +341,7 @@ static int run(void)
 		net_free(net);
 	steering_close(&steering);
 	tap_close(&tap);
-	status = report();
+	status = say_why();
 	vm_close(&vm);
 	free(cmdline);
 	free(command);
@@ -337,6 +378,7 @@ int main(int argc, char **argv)
 		conf_help();
 		break;
 	case VERB_RUN:
+		signal(SIGUSR1, SIG_IGN); /* until there is something to report */
 		status = run();
 		break;
 	}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stats.h - everything that is counted, as one document, while the guest runs
+ * or when it is gone.
+ */
+#ifndef RINGLET_STATS_H
+#define RINGLET_STATS_H
+
+#include <stdio.h>
+
+#include "conf.h"
+#include "report.h"
+
+struct net;
+struct tap;
+struct vm;
+
+/* What readers of the JSON rely on; the manual page says what may change. */
+#define STATS_SCHEMA "ringlet-stats/1"
+
+/* Where it comes from; main's, all of it outlives the reports. */
+struct stats {
+	const struct conf *conf;
+	const char *name; /* of the guest */
+	struct vm *vm;
+	struct net *net; /* or NULL */
+	const struct tap *tap;
+	u64 started; /* CLOCK_MONOTONIC, ns */
+};
+
+/* Main thread.  No thread is stopped, and each figure is read once, whole. */
+void stats_write(const struct stats *s, FILE *to, enum report_format f);
+/* The network device's part of it alone, as text. */
+void stats_write_net(const struct stats *s, FILE *to);
+
+u64 stats_clock(void); /* CLOCK_MONOTONIC, ns */
+
+#endif

@@ -10,7 +10,7 @@
 #include "net.h"
 #include "report.h"
 
-enum conf_verb { VERB_RUN, VERB_VERSION, VERB_HELP };
+enum conf_verb { VERB_RUN, VERB_STAT, VERB_LIST, VERB_VERSION, VERB_HELP };
 enum conf_net_mode { NET_NONE, NET_TAP };
 enum conf_io { IO_URING, IO_POLL };
 
@@ -41,11 +41,22 @@ struct conf_net {
 	struct conf_cpus cpus; /* processors for the device threads */
 };
 
+#define CONF_MAX_NAME 48 /* bytes of a guest's name */
+#define CONF_NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
 /* Whether to report what was counted, at the end and on SIGUSR1. */
 struct conf_stats {
 	bool on;
 	enum report_format format;
 	const char *file; /* NULL: standard error */
+};
+
+/* What VERB_STAT and VERB_LIST go by, and nothing else. */
+struct conf_client {
+	const char *guest; /* name, process or socket; NULL: the only one; in argv */
+	unsigned interval_ms;
+	unsigned count; /* 0: until the guest ends */
+	bool json;
 };
 
 struct conf {
@@ -61,8 +72,11 @@ struct conf {
 	unsigned timeout;     /* seconds, 0 = none */
 	const char *user;     /* whom to become, NULL = nobody if root */
 	struct conf_stats stats;
+	const char *name;     /* of the guest, NULL: by its process */
+	const char *sock;     /* where its control socket is to be, NULL: see ctl.h */
 	bool dry_run;
 	bool verbose;
+	struct conf_client client;
 };
 
 /*

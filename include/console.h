@@ -23,7 +23,7 @@ void console_close(void);
  */
 void console_block_signals(void (*asked)(void));
 
-/* Main thread: have console_run() call back while fd is readable; two can. */
+/* Main thread: have console_run() call back while fd is readable; three can. */
 void console_watch(int fd, void (*call)(void));
 
 /*

@@ -5,6 +5,11 @@
 #ifndef RINGLET_SANDBOX_H
 #define RINGLET_SANDBOX_H
 
+#include <sys/types.h>
+
+/* Who we are going to be: as root that user (NULL: nobody), else who we are. */
+uid_t sandbox_uid(const char *user);
+
 /*
  * Main thread, once, after everything that needs rights is open and before
  * any other thread exists: drop every capability, the bounding set included,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * stats.h - everything that is counted, as one document, while the guest runs
- * or when it is gone.
+ * or when it is gone; and what it tells of itself in a line of `ringlet list`.
  */
 #ifndef RINGLET_STATS_H
 #define RINGLET_STATS_H
@@ -17,6 +17,7 @@ struct vm;
 
 /* What readers of the JSON rely on; the manual page says what may change. */
 #define STATS_SCHEMA "ringlet-stats/1"
+#define INFO_SCHEMA "ringlet-info/1"
 
 /* Where it comes from; main's, all of it outlives the reports. */
 struct stats {
@@ -32,6 +33,8 @@ struct stats {
 void stats_write(const struct stats *s, FILE *to, enum report_format f);
 /* The network device's part of it alone, as text. */
 void stats_write_net(const struct stats *s, FILE *to);
+/* Name, process, kernel, uptime, processors, memory. */
+void stats_write_info(const struct stats *s, FILE *to, enum report_format f);
 
 u64 stats_clock(void); /* CLOCK_MONOTONIC, ns */
 

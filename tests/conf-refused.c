@@ -275,9 +275,21 @@ static void bad_addresses(void)
 		"reach each other");
 }
 
+/* The line is what follows "ringlet". */
+static void refused_whole(const char *line, const char *sentence)
+{
+	char said[1024];
+	struct words w;
+
+	snprintf(said, sizeof(said), "ringlet: %s\n", sentence);
+	split(&w, line);
+	refused_words(&w, said);
+}
+
 static void bad_reports(void)
 {
 	static const char form[] = "not json, text or flat, perhaps with a file behind it, like json:FILE";
+	static const char name[] = "not a name of at most 48 letters, digits, '.', '_' and '-', with a letter in it";
 	char line[64], said[256];
 
 	refused("--stats=", "option '--stats' has an empty value; write it like: --stats=json");
@@ -286,7 +298,32 @@ static void bad_reports(void)
 		snprintf(said, sizeof(said), "%s: %s", line, form);
 		refused(line, said);
 	}
+	for (const char *const *s = (const char *const[]){ "17", "a/b", ".", "..", "-x", "a!", NULL }; *s; s++) {
+		snprintf(line, sizeof(line), "--name %s", *s);
+		snprintf(said, sizeof(said), "%s: %s", line, name);
+		refused(line, said);
+	}
+	refused("--name", "option '--name' needs a value, like: --name web");
 	refused("--stat", "unknown option '--stat'; did you mean '--stats'?");
+}
+
+static void bad_watching(void)
+{
+	static const char seconds[] = "not a number of seconds from 0.01 to 86400";
+	char line[64], said[256];
+
+	for (const char *const *s = (const char *const[]){ "0", "x", "1.", ".5", "1.2345", "-1", "1e3", "90000", "0.001", NULL }; *s; s++) {
+		snprintf(line, sizeof(line), "stat -i %s", *s);
+		snprintf(said, sizeof(said), "-i %s: %s", *s, seconds);
+		refused_whole(line, said);
+	}
+	refused_whole("stat -c 0", "-c 0: not a number from 1 to 1000000000");
+	refused_whole("stat -i", "option '-i' needs a value, like: -i 5");
+	refused_whole("stat --jsno", "unknown option '--jsno' of ringlet stat; did you mean '--json'?");
+	refused_whole("stat -x", "unknown option '-x' of ringlet stat; 'ringlet help' lists them all");
+	refused_whole("stat a b", "'b': ringlet stat watches one guest");
+	refused_whole("list -i 3", "unknown option '-i' of ringlet list; 'ringlet help' lists them all");
+	refused_whole("list web", "'web': ringlet list shows all guests, and takes no name; ringlet stat does");
 }
 
 /*
@@ -299,7 +336,8 @@ static void scribbled(void)
 		"run vmlinux -m 1G -c2 --pin 1,3-5 --timeout=10 --user x --dry-run -pquiet",
 		"vmlinux --net mode=tap,tap=t0,mac=02:00:00:00:00:01,ip=10.0.0.1/24,cpus=1,2-3",
 		"vmlinux -n guest_ip=10.0.0.2,mtu=1500,queue_size=256,io=poll,fd=7 -append x=y",
-		"vmlinux --stats=json:out --stats",
+		"vmlinux --name web --sock /run/web --stats=json:out --stats",
+		"stat -i 2 web -c 3 --json",
 		"vmlinux -n queues=4,irq=delay:50,tso=off,mq=on,event_idx=off,cpus=1,2,uso=on",
 	};
 	static const char letters[] = "-=,:./019azkMGT \x01\xff";
@@ -345,7 +383,8 @@ int main(void)
 		{ "a wrong value of a key is refused with what is possible", bad_key_values },
 		{ "what is not a unicast MAC address is refused", bad_macs },
 		{ "addresses that cannot work are refused", bad_addresses },
-		{ "a wrong format is refused with what is possible", bad_reports },
+		{ "a wrong format or name is refused with what is possible", bad_reports },
+		{ "what stat and list do not know is refused", bad_watching },
 		{ "scribbled command lines are taken, or refused with one line", scribbled },
 	};
 

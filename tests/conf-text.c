@@ -114,6 +114,8 @@ static void random_conf(struct conf *c)
 	c->mem = below(2) ? (64 + below(100000)) * MiB : (1 + below(1024)) * GiB;
 	c->cpus = 1 + below(MAX_CPUS);
 	c->timeout = below(2) ? 1 + below(100000000) : 0;
+	c->name = below(2) ? strdup("web-1") : NULL;
+	c->sock = below(2) ? random_text() : NULL;
 	c->stats.on = below(2);
 	c->stats.format = c->stats.on ? below(REPORT_FORMATS) : 0;
 	c->stats.file = c->stats.on && below(2) ? random_text() : NULL;

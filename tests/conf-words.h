@@ -163,6 +163,8 @@ static inline void check_same(const struct conf *a, const struct conf *b)
 	CHECK_EQ(a->timeout, b->timeout);
 	CHECK_EQ(a->dry_run, b->dry_run);
 	CHECK_EQ(a->verbose, b->verbose);
+	CHECK(same_text(a->name, b->name));
+	CHECK(same_text(a->sock, b->sock));
 	CHECK_EQ(a->stats.on, b->stats.on);
 	CHECK_EQ(a->stats.format, b->stats.format);
 	CHECK(same_text(a->stats.file, b->stats.file));

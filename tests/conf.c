@@ -120,6 +120,9 @@ static void verbs(void)
 		{ "help", VERB_HELP },	     { "--help", VERB_HELP },
 		{ "-h", VERB_HELP },	     { "run -m 512 --help", VERB_HELP },
 		{ "run vmlinux", VERB_RUN }, { "./help", VERB_RUN },
+		{ "list", VERB_LIST },	     { "list --json", VERB_LIST },
+		{ "list -h", VERB_HELP },    { "stat", VERB_STAT },
+		{ "stat x --help", VERB_HELP }, { "./stat", VERB_RUN },
 	};
 	struct conf c;
 
@@ -128,6 +131,26 @@ static void verbs(void)
 		CHECK_EQ(c.verb, good[i].verb);
 		conf_free(&c);
 	}
+}
+
+static void watching(void)
+{
+	struct words w;
+	struct conf c;
+
+	split(&w, "stat");
+	parse_words(&c, &w);
+	CHECK(!c.client.guest && !c.client.json);
+	CHECK_EQ(c.client.interval_ms, 1000);
+	CHECK_EQ(c.client.count, 0);
+	conf_free(&c);
+	split(&w, "stat -i 0.25 web -c7 --json");
+	parse_words(&c, &w);
+	CHECK_STR(c.client.guest, "web");
+	CHECK_EQ(c.client.interval_ms, 250);
+	CHECK_EQ(c.client.count, 7);
+	CHECK(c.client.json);
+	conf_free(&c);
 }
 
 static void reports(void)
@@ -153,6 +176,11 @@ static void reports(void)
 		CHECK(same_text(c.stats.file, good[i].file));
 		conf_free(&c);
 	}
+	parse(&c, "vmlinux --name web-1.b_c --sock /run/web");
+	CHECK(!c.stats.on);
+	CHECK_STR(c.name, "web-1.b_c");
+	CHECK_STR(c.sock, "/run/web");
+	conf_free(&c);
 }
 
 static void net_keys(void)
@@ -418,8 +446,9 @@ int main(void)
 		{ "all spellings of a command line mean the same", spellings_agree },
 		{ "parameters may follow -p directly", attached_parameters },
 		{ "a size has a suffix or counts MiB", sizes },
-		{ "run, version and help are verbs, and --help works anywhere", verbs },
-		{ "reports have a format and a file", reports },
+		{ "run, list, stat, version and help are verbs, and --help works anywhere", verbs },
+		{ "stat and list have options of their own", watching },
+		{ "reports have a format and a file, guests a name and a socket", reports },
 		{ "every key of --net arrives, and so do kvmtool's spellings", net_keys },
 		{ "an interrupt policy is a word, and a time where it has one", irq_policies },
 		{ "every feature of the device can be switched off, and only it goes",

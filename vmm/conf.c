@@ -37,6 +37,8 @@ enum option {
 	OPT_TIMEOUT,
 	OPT_USER,
 	OPT_STATS,
+	OPT_NAME,
+	OPT_SOCK,
 	OPT_MMIO_STRICT,
 	OPT_DRY_RUN,
 	OPT_VERBOSE,
@@ -73,6 +75,8 @@ static const struct spelling {
 	{ "--timeout", OPT_TIMEOUT, "60" },
 	{ "--user", OPT_USER, "nobody" },
 	{ "--stats", OPT_STATS, "json" },
+	{ "--name", OPT_NAME, "web" },
+	{ "--sock", OPT_SOCK, "/run/web.sock" },
 	{ "--mmio-strict", OPT_MMIO_STRICT, NULL },
 	{ "--dry-run", OPT_DRY_RUN, NULL },
 	{ "--verbose", OPT_VERBOSE, NULL },
@@ -92,9 +96,15 @@ struct parse {
 	bool net_given;
 };
 
-const char *conf_option_name(unsigned i)
+static const char *option_name(unsigned i)
 {
 	return i < ARRAY_SIZE(spellings) ? spellings[i].name : NULL;
+}
+
+/* The others of stat's and list's are spelled like some of these. */
+const char *conf_option_name(unsigned i)
+{
+	return i == ARRAY_SIZE(spellings) ? "--json" : option_name(i);
 }
 
 static const struct spelling *spelling_find(const char *name, size_t len)
@@ -232,6 +242,16 @@ static void parse_stats(const char *where, const char *value, struct conf_stats 
 	}
 }
 
+/* It becomes a file's name, and must not look like a process's number or an option. */
+static void check_name(const char *where, const char *name)
+{
+	size_t len = strspn(name, CONF_NAME_LETTERS);
+
+	if (name[len] || len > CONF_MAX_NAME || strspn(name, "0123456789") == len || *name == '.' || *name == '-')
+		die_args("%s%s: not a name of at most %u letters, digits, '.', '_' and '-', "
+			 "with a letter in it", where, name, CONF_MAX_NAME);
+}
+
 static void add_params(struct conf *c, const char *value)
 {
 	size_t len = strlen(c->params);
@@ -308,6 +328,13 @@ static bool take_option(struct parse *p, const struct spelling *o, const char *v
 	case OPT_STATS:
 		parse_stats("--stats=", value ? value : "text", &c->stats);
 		break;
+	case OPT_NAME:
+		check_name(where, value);
+		set_string(&c->name, value);
+		break;
+	case OPT_SOCK:
+		set_string(&c->sock, value);
+		break;
 	case OPT_MMIO_STRICT:
 		c->net.mmio_strict = true;
 		break;
@@ -336,7 +363,7 @@ static _Noreturn void refuse_option(const char *word)
 	char name[201];
 
 	snprintf(name, sizeof(name), "%.*s", len, word);
-	near = suggest_nearest(name, conf_option_name);
+	near = suggest_nearest(name, option_name);
 	if (near)
 		die_args("unknown option '%s'; did you mean '%s'?", name, near);
 	die_args("unknown option '%s'; 'ringlet help' lists them all", name);
@@ -362,7 +389,7 @@ static const struct spelling *attached(const char *word)
 		if (strlen(bare) == head - 1 && !memcmp(bare, word + 1, head - 1))
 			return NULL;
 	}
-	return suggest_nearest(word, conf_option_name) ? NULL : o;
+	return suggest_nearest(word, option_name) ? NULL : o;
 }
 
 /* Which option the word is, and the value when it is in the same word. */
@@ -449,6 +476,10 @@ static int take_verb(struct conf *c, int argc, char **argv)
 		c->verb = VERB_VERSION;
 	else if (!strcmp(argv[1], "help"))
 		c->verb = VERB_HELP;
+	else if (!strcmp(argv[1], "stat"))
+		c->verb = VERB_STAT;
+	else if (!strcmp(argv[1], "list"))
+		c->verb = VERB_LIST;
 	else
 		return strcmp(argv[1], "run") ? 1 : 2;
 	return argc;
@@ -493,6 +524,8 @@ void conf_parse(struct conf *c, int argc, char **argv)
 		if (!take_option(&p, o, value))
 			return;
 	}
+	if (c->verb == VERB_STAT || c->verb == VERB_LIST)
+		conf_client_parse(c, argc, argv);
 	if (c->verb == VERB_RUN && !c->kernel)
 		find_kernel(c);
 }
@@ -503,6 +536,8 @@ void conf_free(struct conf *c)
 	free((char *)c->initrd);
 	free((char *)c->user);
 	free((char *)c->stats.file);
+	free((char *)c->name);
+	free((char *)c->sock);
 	free(c->params);
 	memset(c, 0, sizeof(*c));
 }

@@ -29,6 +29,9 @@ void conf_cpu_list(const char *where, const char *value, struct conf_cpus *cpus)
 /* No device: what holds without --net. */
 void conf_net_init(struct conf_net *net);
 
+/* What follows "stat" or "list". */
+void conf_client_parse(struct conf *c, int argc, char **argv);
+
 /* The KEY=VAL,... of --net. */
 void conf_net_parse(struct conf_net *net, const char *list);
 

@@ -161,6 +161,8 @@ char *conf_to_command(const struct conf *c)
 	if (c->timeout)
 		fprintf(f, " --timeout %u", c->timeout);
 	put_option(f, "--user", c->user);
+	put_option(f, "--name", c->name);
+	put_option(f, "--sock", c->sock);
 	put_stats(f, &c->stats);
 	fputs(c->net.mmio_strict ? " --mmio-strict" : "", f);
 	fputs(c->dry_run ? " --dry-run" : "", f);
@@ -192,6 +194,8 @@ char *conf_guest_cmdline(const struct conf *c)
 
 static const char help[] =
 	"usage: ringlet [run] [OPTIONS] [KERNEL]\n"
+	"       ringlet list [--json]\n"
+	"       ringlet stat [-i SECS] [-c COUNT] [--json] [GUEST]\n"
 	"       ringlet version | ringlet help\n"
 	"\n"
 	"Boots a Linux kernel (bzImage or ELF64 vmlinux) in a KVM guest.  With no KERNEL:\n"
@@ -231,12 +235,18 @@ static const char help[] =
 	"  --pin LIST           processors for the virtual ones, in turn, like 1,3-5\n"
 	"  --timeout SECS       end the guest after so long\n"
 	"  --user NAME          as root: become this user once all is open (nobody)\n"
+	"  --name NAME          what the guest is called (guest-PID)\n"
+	"  --sock PATH          its control socket (in a directory of the user's)\n"
 	"  --stats[=FORMAT[:FILE]]\n"
 	"                       report all counters at the end, and on SIGUSR1; FORMAT is\n"
 	"                       text, json or flat (text), FILE else standard error\n"
 	"  --dry-run            print command line, memory map and devices, and exit\n"
 	"  -v, --verbose        say what is done and what was negotiated\n"
 	"  -h, --help           this text; --version prints the version\n"
+	"\n"
+	"Watching: list shows the guests that run; stat what one of them does, a line\n"
+	"each SECS seconds (1), COUNT times, with --json all there is.  GUEST is a name\n"
+	"or a process, and need not be given where there is but one.\n"
 	"\n"
 	"Understood as well: -kernel, -initrd, -append, --append (--params), -smp, --smp\n"
 	"(--cpus), -nographic, --nographic (always so); in --net tapif (tap), guest_mac\n"

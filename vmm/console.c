@@ -27,7 +27,7 @@
 
 #define CTRL_A 1
 #define COLLECT_MS 2
-#define MAX_WATCHES 2
+#define MAX_WATCHES 3
 /* After "Kernel panic": the guest resets at once unless told not to. */
 #define PANIC_GRACE_MS 3000
 

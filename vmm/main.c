@@ -17,6 +17,7 @@
 #include "boot.h"
 #include "conf.h"
 #include "console.h"
+#include "ctl.h"
 #include "log.h"
 #include "net.h"
 #include "sandbox.h"
@@ -264,6 +265,51 @@ static void say_counters(void)
 		fclose(stats_file);
 }
 
+/* --- the control socket --- */
+
+static bool answer(const char *argument, FILE *f, void (*write_it)(const struct stats *, FILE *, enum report_format))
+{
+	int format = *argument ? report_format(argument) : REPORT_JSON;
+
+	if (format < 0) {
+		fprintf(f, "unknown format; json, text or flat\n");
+		return false;
+	}
+	write_it(&stats, f, (enum report_format)format);
+	return true;
+}
+
+static bool answer_stats(const char *argument, FILE *f)
+{
+	return answer(argument, f, stats_write);
+}
+
+static bool answer_info(const char *argument, FILE *f)
+{
+	return answer(argument, f, stats_write_info);
+}
+
+static const struct ctl_command commands[] = {
+	{ "stats", "[json|text|flat]  all that is counted", answer_stats },
+	{ "info", "[json|text|flat]  what guest this is", answer_info },
+	{ NULL },
+};
+
+/* One that nobody asked for need not be had. */
+static void open_ctl(void)
+{
+	static char name[CTL_NAME];
+	char err[512];
+
+	snprintf(name, sizeof(name), "guest-%d", getpid());
+	stats.name = conf.name ? conf.name : name;
+	if (!ctl_open(stats.name, conf.sock, sandbox_uid(conf.user), err, sizeof(err)))
+		return;
+	if (conf.name || conf.sock)
+		die_args("%s", err);
+	info("no control socket: %s", err);
+}
+
 /* Exactly one line says why it ended; a panic explains the reset after it. */
 static int say_why(void)
 {
@@ -292,7 +338,7 @@ static int say_why(void)
 static int run(void)
 {
 	char *cmdline = conf_guest_cmdline(&conf), *command = conf_to_command(&conf);
-	char err[512], name[32];
+	char err[512];
 	int status;
 
 	if (conf.kernel_is_found)
@@ -307,8 +353,7 @@ static int run(void)
 
 	check_inherited();
 	open_stats();
-	snprintf(name, sizeof(name), "guest-%d", getpid());
-	stats.name = name;
+	open_ctl();
 	vm_open(&vm, conf.cpus);
 	vm_add_memory(&vm, conf.mem);
 	vm_add_serial(&vm);
@@ -330,12 +375,14 @@ static int run(void)
 	stats.net = net;
 	stats.started = stats_clock();
 	vm_start(&vm, conf.pin.cpu, conf.pin.n);
+	ctl_serve(commands);
 
 	console_run(&vm, conf.timeout);
 
 	vm_stop(&vm);
 	console_flush(&vm);
 	console_close();
+	ctl_close();
 	say_counters();
 	if (net)
 		net_free(net);
@@ -376,6 +423,12 @@ int main(int argc, char **argv)
 		break;
 	case VERB_HELP:
 		conf_help();
+		break;
+	case VERB_LIST:
+		status = ctl_list(&conf.client);
+		break;
+	case VERB_STAT:
+		status = ctl_stat(&conf.client);
 		break;
 	case VERB_RUN:
 		signal(SIGUSR1, SIG_IGN); /* until there is something to report */

@@ -16,15 +16,25 @@
 
 #include "log.h"
 
-static void become(const char *name)
+static const struct passwd *look_up(const char *name)
 {
-	const struct passwd *pw;
-	int err;
+	const struct passwd *pw = getpwnam(name);
 
-	errno = 0;
-	pw = getpwnam(name);
 	if (!pw)
 		die_args("--user %s: there is no such user", name);
+	return pw;
+}
+
+uid_t sandbox_uid(const char *user)
+{
+	return geteuid() ? geteuid() : look_up(user ? user : "nobody")->pw_uid;
+}
+
+static void become(const char *name)
+{
+	const struct passwd *pw = look_up(name);
+	int err;
+
 	if (pw->pw_uid == 0) {
 		/* root without capabilities: asked for in so many words */
 		if (capng_apply(CAPNG_SELECT_ALL))

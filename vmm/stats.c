@@ -25,9 +25,9 @@ u64 stats_clock(void)
 
 /* --- the guest as a whole --------------------------------------------------------- */
 
-static void head(const struct stats *s, struct report *r)
+static void head(const struct stats *s, struct report *r, const char *schema)
 {
-	report_string(r, "schema", STATS_SCHEMA);
+	report_string(r, "schema", schema);
 	report_string(r, "version", RINGLET_VERSION);
 	report_string(r, "name", s->name);
 	report_number(r, "pid", (u64)getpid());
@@ -35,6 +35,15 @@ static void head(const struct stats *s, struct report *r)
 	report_number(r, "uptime_ns", s->started ? stats_clock() - s->started : 0);
 	report_number(r, "cpus", s->conf->cpus);
 	report_number(r, "memory_bytes", s->conf->mem);
+}
+
+void stats_write_info(const struct stats *s, FILE *to, enum report_format f)
+{
+	struct report r;
+
+	report_begin(&r, to, f);
+	head(s, &r, INFO_SCHEMA);
+	report_end(&r);
 }
 
 /* --- the network device ------------------------------------------------------------ */
@@ -193,7 +202,7 @@ void stats_write(const struct stats *s, FILE *to, enum report_format f)
 	struct report r;
 
 	report_begin(&r, to, f);
-	head(s, &r);
+	head(s, &r, STATS_SCHEMA);
 	if (s->net)
 		net_section(s, &r);
 	else

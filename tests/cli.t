@@ -11,13 +11,15 @@
 # Needs root: it hides, forbids and occupies devices, in namespaces of its own.
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
-plan 97
+plan 106
 
 top=$PWD
 ringlet=$T/ringlet # where an ordinary user may run it too
 cp "$RINGLET" "$ringlet"
 R=(timeout -k 1 20 "$ringlet")
 mkdir "$T/empty"
+export XDG_RUNTIME_DIR=$T/run # where control sockets are; not nobody's
+mkdir -m 711 "$XDG_RUNTIME_DIR"
 
 # Assembled by hand: out to port 0x3f8, a letter each.
 letters() {
@@ -96,6 +98,15 @@ refused "too little memory is refused with the least" 35 \
 	"-m 16: too little memory; the least is 64M" "${R[@]}" -m 16 "$T/off"
 refused "an unknown user is refused" 35 \
 	"--user nosuch: there is no such user" "${R[@]}" --user nosuch "$T/off"
+
+refused "a report that cannot be written is refused" 35 \
+	"--stats: cannot write $T/nowhere/x: No such file or directory" "${R[@]}" --stats=json:"$T/nowhere/x" "$T/off"
+refused "a place where there can be no socket is refused" 35 \
+	"--sock $T/nowhere/x: $T/nowhere/: No such file or directory" "${R[@]}" --sock "$T/nowhere/x" "$T/off"
+refused "what is there and no socket stays, and is refused" 35 \
+	"cannot make the control socket $T/off: Address already in use" "${R[@]}" --sock "$T/off" "$T/off"
+refused "a guest that does not run cannot be watched" 35 "no guest is running" "$ringlet" stat
+refused "nor one of that name" 35 "no guest called 'web' is running; *" "$ringlet" stat web
 
 # --- files that are no kernels ---
 
@@ -226,6 +237,17 @@ command=$(sed -n 's/^ringlet: \(ringlet run .*\)/\1/p' <<<"$err")
 run bash -c "${command/#ringlet/$ringlet}"
 is "-v prints a command line that does the same again" \
 	"$status $(sed -n 's/^ringlet: \(ringlet run .*\)/\1/p' <<<"$err")" "0 $command"
+
+# --- reports ---
+
+run "${R[@]}" --stats "$T/off"
+like "--stats reports on standard error, then one line says why it ended" "$status $err" \
+	"0 schema ringlet-stats/1, *"$'\n'"vcpus 0 exits: io [1-9]*"$'\n'"ringlet: the guest powered off"
+run "${R[@]}" --stats=json:"$T/stats" -n tap=t --name web "$T/off"
+is "to a file if asked, and standard error is as ever" "$status $err$left" "0 ringlet: the guest powered off"
+is "as JSON, with every port access that there was" \
+	"$(perl -MJSON::PP -e 'local $/; $d = decode_json(<STDIN>); print "$d->{name} $d->{vcpus}[0]{exits}{io} $d->{net}{rx}{packets}"' <"$T/stats")" \
+	"web 4 0"
 
 # --- streams ---
 
@@ -377,4 +399,6 @@ run "${R[@]}" version
 like "version" "$status $out$err" "0 ringlet [0-9]*.[0-9]*"
 run "${R[@]}" help
 like "help lists the options and the exit statuses" "$status $out" "0 usage: ringlet *--net*queue_size=*35  bad arguments*"
+"$ringlet" list >/dev/null # of a guest that was killed the socket is left
+is "at the end there is no control socket" "$(find "$T/run" -name '*.sock')" ""
 is "at the end the interfaces are those that the test made" "$(interfaces)" "lo many mine point single theirs "

@@ -9,13 +9,13 @@ SAN ?=
 comma := ,
 B := build$(if $(SAN),/$(firstword $(subst $(comma), ,$(SAN))))
 
-CFLAGS ?= -O2 -g
-CFLAGS += -std=gnu17 -pthread -Iinclude -D_GNU_SOURCE -fno-common -fno-strict-aliasing \
-	-Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes -Wundef \
+WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes -Wundef \
 	-Wpointer-arith -Wwrite-strings -Werror=implicit -Werror=incompatible-pointer-types
 ifdef WERROR
-CFLAGS += -Werror
+WARNINGS += -Werror
 endif
+CFLAGS ?= -O2 -g
+CFLAGS += -std=gnu17 -pthread -Iinclude -D_GNU_SOURCE -fno-common -fno-strict-aliasing $(WARNINGS)
 LDLIBS += -luring -lcap-ng
 ifneq ($(SAN),)
 CFLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
@@ -30,10 +30,18 @@ PREFIX ?= /usr/local
 VERSION := 0.1
 
 LIB := $(patsubst %.c,$(B)/%.o,$(filter-out vmm/main.c,$(wildcard virtio/*.c devices/*.c vmm/*.c)))
+
+# Guests that need no Linux.  Nothing of the host's is in them, nor a sanitizer.
+GUESTS := hello irq netecho hostile
+GUEST_CFLAGS := -std=gnu17 -O2 -Iinclude -ffreestanding -fno-common -fno-strict-aliasing $(WARNINGS) \
+	-mno-red-zone -mgeneral-regs-only -fno-pic -fno-stack-protector -fcf-protection=none \
+	-fno-asynchronous-unwind-tables
+GUEST_ELFS := $(GUESTS:%=$(B)/guest/%.elf)
+
 TESTLIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/driver.c))
 TESTS := $(patsubst %.c,$(B)/%,$(filter-out tests/driver.c,$(wildcard tests/*.c)))
 
-all: $(B)/ringlet ## build build/ringlet (default)
+all: $(B)/ringlet $(GUEST_ELFS) ## build build/ringlet (default)
 
 $(B)/ringlet: $(B)/vmm/main.o $(B)/libringlet.a
 	$(say) LD $@
@@ -46,6 +54,20 @@ $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(say) CC $<
 	$(Q)$(CC) $(CFLAGS) -DRINGLET_VERSION='"$(VERSION)"' -MMD -MP -c -o $@ $<
+
+$(B)/guest/%.o: guest/%.c Makefile
+	@mkdir -p $(@D)
+	$(say) CC $<
+	$(Q)$(CC) $(GUEST_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/guest/%.o: guest/%.S Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(GUEST_CFLAGS) -c -o $@ $<
+
+$(GUEST_ELFS): %.elf: %.o $(B)/guest/entry.o $(B)/guest/lib.o $(B)/guest/net.o guest/guest.lds
+	$(say) LD $@
+	$(Q)$(LD) -T guest/guest.lds -nostdlib -static -s --no-warn-rwx-segments -o $@ $(filter %.o,$^)
+.SECONDARY: $(GUESTS:%=$(B)/guest/%.o)
 
 # One program per tests/*.c; new ones are found by themselves.
 $(B)/tests/%: $(B)/tests/%.o $(TESTLIB) $(B)/libringlet.a
@@ -84,7 +106,7 @@ install: all ## install the program and its manual page below PREFIX
 	install -Dm644 vmm/ringlet.1 $(DESTDIR)$(PREFIX)/share/man/man1/ringlet.1
 
 clean: ## remove what was built (downloads stay: make distclean)
-	rm -rf build/ringlet build/*.a build/virtio build/devices build/vmm build/tests build/address build/thread
+	rm -rf build/ringlet build/*.a build/guest/*.[od] build/guest/*.elf build/virtio build/devices build/vmm build/tests build/address build/thread
 
 distclean: ## remove everything that was built or downloaded
 	rm -rf build
@@ -93,4 +115,4 @@ help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: all test-programs deps demo check quick bench install clean distclean help
--include $(LIB:.o=.d) $(B)/vmm/main.d $(patsubst %.c,$(B)/%.d,$(wildcard tests/*.c))
+-include $(LIB:.o=.d) $(GUEST_ELFS:.elf=.d) $(B)/guest/lib.d $(B)/guest/net.d $(B)/vmm/main.d $(patsubst %.c,$(B)/%.d,$(wildcard tests/*.c))

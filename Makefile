@@ -41,7 +41,7 @@ GUEST_ELFS := $(GUESTS:%=$(B)/guest/%.elf)
 TESTLIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/driver.c))
 TESTS := $(patsubst %.c,$(B)/%,$(filter-out tests/driver.c,$(wildcard tests/*.c)))
 
-all: $(B)/ringlet $(GUEST_ELFS) ## build build/ringlet (default)
+all: $(B)/ringlet ## build build/ringlet (default)
 
 $(B)/ringlet: $(B)/vmm/main.o $(B)/libringlet.a
 	$(say) LD $@
@@ -68,6 +68,10 @@ $(GUEST_ELFS): %.elf: %.o $(B)/guest/entry.o $(B)/guest/lib.o $(B)/guest/net.o g
 	$(say) LD $@
 	$(Q)$(LD) -T guest/guest.lds -nostdlib -static -s --no-warn-rwx-segments -o $@ $(filter %.o,$^)
 .SECONDARY: $(GUESTS:%=$(B)/guest/%.o)
+
+# What .incbin reads.
+$(B)/vmm/guests.o: $(GUEST_ELFS)
+$(B)/vmm/guests.o: CFLAGS += -DGUEST_DIR='"$(B)/guest/"'
 
 # One program per tests/*.c; new ones are found by themselves.
 $(B)/tests/%: $(B)/tests/%.o $(TESTLIB) $(B)/libringlet.a

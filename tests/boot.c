@@ -6,6 +6,8 @@
  */
 #include "boot-image.h"
 
+#include "guests.h"
+
 static const struct boot_params *zero_page(void)
 {
 	return (const void *)guest(LAYOUT_ZERO_PAGE, sizeof(struct boot_params));
@@ -407,6 +409,28 @@ static void small_memory_is_said(void)
 	CHECK_EQ(load(i), 0);
 }
 
+static void guests_are_loaded(void)
+{
+	char name[64];
+	u64 size;
+
+	fresh_memory(LAYOUT_RAM_MIN);
+	for (unsigned i = 0; guest_name(i); i++) {
+		snprintf(name, sizeof(name), GUEST_PREFIX "%s", guest_name(i));
+		CHECK_EQ(boot_probe(name, err, sizeof(err)), 0);
+		CHECK_EQ(load_name(name), 0);
+		CHECK_EQ(entry.protocol, BOOT_PVH);
+		CHECK_EQ(entry.kernel, LAYOUT_KERNEL);
+		/* A part of the file that is no header, where it belongs. */
+		CHECK(!memcmp(guest(LAYOUT_KERNEL, 4096), guest_image(name, &size) + 4096, 4096));
+		CHECK(size > 8192);
+	}
+	CHECK(!guest_image("guest:", &size) && !guest_image("guest:hell", &size) &&
+	      !guest_image("guest:hello ", &size) && !guest_image("hello", &size));
+	CHECK_EQ(load_name("guest:nobody"), -1);
+	CHECK_HAS(err, "there is no such file");
+}
+
 int main(void)
 {
 	static const struct check_test tests[] = {
@@ -421,6 +445,7 @@ int main(void)
 		{ "an initrd lies as high as allowed, and never upon the kernel", initrd_is_placed },
 		{ "a command line too long for the kernel is refused", cmdline_is_limited },
 		{ "memory too small is said with the size that suffices", small_memory_is_said },
+		{ "our own guests are loaded from inside the program", guests_are_loaded },
 	};
 
 	return check_run(tests, ARRAY_SIZE(tests));

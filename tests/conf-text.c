@@ -424,7 +424,7 @@ static void examples_parse(void)
 		conf_free(&c);
 		n++;
 	}
-	CHECK_EQ(n, 3);
+	CHECK_EQ(n, 4);
 }
 
 static void manual_is_clean(void)

@@ -28,7 +28,8 @@ struct boot_file {
 	const char *name;
 	char *err;
 	size_t err_size;
-	int fd;
+	int fd;		 /* -1 for a guest of our own */
+	const u8 *image; /* of that, else NULL */
 	u64 size;
 	u8 head[BOOT_HEAD]; /* how it begins; zeroes behind its end */
 };

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
+#include "guests.h"
 #include "log.h"
 
 #define DEFAULT_MEM (512 * MiB)
@@ -455,6 +456,25 @@ static void find_kernel(struct conf *c)
 	c->kernel_is_found = true;
 }
 
+/* A kernel "guest:NAME" that is none of ours is a slip: say which there are. */
+static void check_guest(const char *kernel)
+{
+	const char *near, *name = kernel + strlen(GUEST_PREFIX);
+	char names[200];
+	size_t n = 0;
+	u64 size;
+
+	if (strncmp(kernel, GUEST_PREFIX, strlen(GUEST_PREFIX)) || guest_image(kernel, &size))
+		return;
+	for (unsigned i = 0; guest_name(i) && n < sizeof(names); i++)
+		n += (size_t)snprintf(names + n, sizeof(names) - n, "%s" GUEST_PREFIX "%s", i ? ", " : "",
+				      guest_name(i));
+	near = suggest_nearest(name, guest_name);
+	if (near)
+		die_args("there is no '%s'; did you mean '" GUEST_PREFIX "%s'? There are %s", kernel, near, names);
+	die_args("there is no '%s'; there are %s", kernel, names);
+}
+
 /*
  * A file name or parameter with a line feed in it would break the guest's
  * command line, and the one line that --verbose prints.
@@ -526,7 +546,9 @@ void conf_parse(struct conf *c, int argc, char **argv)
 	}
 	if (c->verb == VERB_STAT || c->verb == VERB_LIST)
 		conf_client_parse(c, argc, argv);
-	if (c->verb == VERB_RUN && !c->kernel)
+	if (c->verb == VERB_RUN && c->kernel)
+		check_guest(c->kernel);
+	else if (c->verb == VERB_RUN)
 		find_kernel(c);
 }
 

@@ -81,10 +81,14 @@ struct vm {
 	int wake_fd;  /* eventfd: main should look (end, serial) */
 	bool stopping; /* atomic: vCPU threads leave their loops */
 	int end;      /* atomic, enum vm_end */
-	char why[200]; /* the sentence that goes with it, set before end */
+	char why[300]; /* the sentence that goes with it, set before end */
 	pthread_mutex_t end_lock;
 	bool panicked; /* atomic: pvpanic was written */
 };
+
+/* What to say where a guest's kernel is emulated. */
+#define SOFTWARE_KVM_ADVICE \
+	"a software KVM cannot run stock kernels; use a host with hardware KVM, or the lab (tests/lab/lab)"
 
 /* Main thread.  They die() with one sentence: a VM that cannot be had ends it. */
 void vm_open(struct vm *vm, unsigned ncpus);

@@ -73,31 +73,44 @@ static void handle_io(struct vcpu *c)
 		vm_io(c->vm, run->io.port, run->io.direction == KVM_EXIT_IO_OUT, data, run->io.size);
 }
 
-static u64 rip_of(struct vcpu *c)
+/*
+ * The bytes at RIP, as " 0f 01"; "" if they cannot be had.  KVM says them with
+ * some failures; else they are where the guest's own page tables have them.
+ */
+static void instruction_at(struct vcpu *c, u64 rip, char text[3 * 15 + 1])
 {
-	struct kvm_regs regs;
+	const struct kvm_run *run = c->run;
+	struct kvm_translation tr = { .linear_address = rip };
+	const u8 *p = NULL;
+	unsigned n = 15;
 
-	return ioctl(c->fd, KVM_GET_REGS, &regs) ? 0 : regs.rip;
+	text[0] = '\0';
+	if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION && run->emulation_failure.ndata >= 1 &&
+	    run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES) {
+		p = run->emulation_failure.insn_bytes;
+		n = MIN(run->emulation_failure.insn_size, n);
+	} else if (!ioctl(c->fd, KVM_TRANSLATE, &tr) && tr.valid) {
+		n = MIN(GUEST_PAGE - rip % GUEST_PAGE, n);
+		p = mem_at(&c->vm->mem, tr.physical_address, n);
+	}
+	for (unsigned i = 0; p && i < n; i++)
+		snprintf(text + 3 * i, 4, " %02x", LOAD_ONCE(&p[i]));
 }
 
 static void internal_error(struct vcpu *c)
 {
 	const struct kvm_run *run = c->run;
-	char bytes[3 * 15 + 1] = "";
+	struct kvm_regs regs = { 0 };
+	char what[64] = "KVM cannot emulate the instruction", bytes[3 * 15 + 1];
 
-	if (run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION) {
-		vm_end(c->vm, VM_CRASH, "KVM internal error %u at RIP %#llx", run->internal.suberror,
-		       (unsigned long long)rip_of(c));
-		return;
-	}
-	if (run->emulation_failure.ndata >= 1 &&
-	    run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES)
-		for (unsigned i = 0; i < MIN(run->emulation_failure.insn_size, 15); i++)
-			snprintf(bytes + 3 * i, 4, " %02x", run->emulation_failure.insn_bytes[i]);
-	vm_end(c->vm, VM_CRASH, "KVM cannot emulate the instruction at RIP %#llx%s%s%s",
-	       (unsigned long long)rip_of(c), *bytes ? ", bytes" : "", bytes,
-	       x86_kvm_is_software() ?
-		       ": this host's KVM is a software one, which cannot run stock kernels" : "");
+	if (run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION)
+		snprintf(what, sizeof(what), "KVM internal error %u", run->internal.suberror);
+	if (ioctl(c->fd, KVM_GET_REGS, &regs))
+		regs.rip = 0;
+	instruction_at(c, regs.rip, bytes);
+	vm_end(c->vm, VM_CRASH, "%s at RIP %#llx%s%s%s", what, (unsigned long long)regs.rip,
+	       *bytes ? ", bytes" : "", bytes,
+	       x86_kvm_is_software() ? ": " SOFTWARE_KVM_ADVICE : "");
 }
 
 /* True to go on. */

@@ -10,7 +10,7 @@
 #include "net.h"
 #include "report.h"
 
-enum conf_verb { VERB_RUN, VERB_STAT, VERB_LIST, VERB_VERSION, VERB_HELP };
+enum conf_verb { VERB_RUN, VERB_PROBE, VERB_STAT, VERB_LIST, VERB_VERSION, VERB_HELP };
 enum conf_net_mode { NET_NONE, NET_TAP };
 enum conf_io { IO_URING, IO_POLL };
 
@@ -51,7 +51,7 @@ struct conf_stats {
 	const char *file; /* NULL: standard error */
 };
 
-/* What VERB_STAT and VERB_LIST go by, and nothing else. */
+/* What VERB_STAT, VERB_LIST and (json) VERB_PROBE go by, and nothing else. */
 struct conf_client {
 	const char *guest; /* name, process or socket; NULL: the only one; in argv */
 	unsigned interval_ms;
@@ -87,6 +87,9 @@ struct conf {
  */
 void conf_parse(struct conf *c, int argc, char **argv);
 void conf_free(struct conf *c);
+
+/* The kernel to boot if none is named, malloc'ed; NULL if there is none. */
+char *conf_find_kernel(void);
 
 /* The complete command line that means the same, one line, malloc'ed. */
 char *conf_to_command(const struct conf *c);

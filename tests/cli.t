@@ -65,26 +65,6 @@ refused() {
 	if [ -z "$how" ]; then pass "$claim"; else fail "$claim" "${how#; }"; fi
 }
 
-# with_dev NODES COMMAND...: a /dev that has little more than these devices,
-# each "NAME=MODE".
-with_dev() {
-	# shellcheck disable=SC2016 # for the inner shell
-	unshare -m bash -c '
-		mount -t tmpfs -o mode=755 none /dev && cd /dev || exit 99
-		mknod -m 666 null c 1 3; mknod -m 666 zero c 1 5; mknod -m 666 urandom c 1 9
-		mkdir net
-		for node in $1; do
-			case $node in
-			kvm=*) mknod -m ${node#*=} kvm c 10 232 ;;
-			tun=*) mknod -m ${node#*=} net/tun c 10 200 ;;
-			esac
-		done
-		cd "$2"
-		shift 2
-		exec "$@"' - "$1" "$T/empty" "${@:2}"
-}
-NOBODY=(setpriv --reuid=nobody --regid=nogroup --clear-groups)
-
 # --- options ---
 
 refused "a mistyped option is refused, and the right one named" 35 \
@@ -274,14 +254,6 @@ is "it does not mind that nobody reads its output" "${PIPESTATUS[0]} $(<"$T/run.
 
 # --- without io_uring ---
 
-# A container's filter: io_uring_setup (425) gives EPERM.
-no_uring() {
-	perl -e '
-		my $code = pack("SCCL" x 4, 0x20, 0, 0, 0, 0x15, 0, 1, 425, 6, 0, 0, 0x00050001, 6, 0, 0, 0x7fff0000);
-		my $prog = pack("S x6 P", 4, $code);
-		syscall(157, 38, 1, 0, 0, 0) == 0 && syscall(157, 22, 2, $prog, 0, 0) == 0 or die "seccomp: $!";
-		exec @ARGV' "$@"
-}
 run no_uring "${R[@]}" -n tap=t -v "$T/off"
 is "where io_uring is forbidden it says so" "$status $(grep io_uring <<<"$err" | head -1)" \
 	"0 ringlet: io_uring is switched off here (sysctl kernel.io_uring_disabled, or a container's filter): taking io=poll"

@@ -116,6 +116,7 @@ static void verbs(void)
 		const char *line;
 		enum conf_verb verb;
 	} good[] = {
+		{ "probe", VERB_PROBE },     { "probe --json", VERB_PROBE },
 		{ "version", VERB_VERSION }, { "--version", VERB_VERSION },
 		{ "help", VERB_HELP },	     { "--help", VERB_HELP },
 		{ "-h", VERB_HELP },	     { "run -m 512 --help", VERB_HELP },

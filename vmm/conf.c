@@ -44,6 +44,7 @@ enum option {
 	OPT_DRY_RUN,
 	OPT_VERBOSE,
 	OPT_NOGRAPHIC,
+	OPT_JSON,
 	OPT_VERSION,
 	OPT_HELP,
 };
@@ -84,6 +85,7 @@ static const struct spelling {
 	{ "-v", OPT_VERBOSE, NULL },
 	{ "--nographic", OPT_NOGRAPHIC, NULL },
 	{ "-nographic", OPT_NOGRAPHIC, NULL },
+	{ "--json", OPT_JSON, NULL },
 	{ "--version", OPT_VERSION, NULL },
 	{ "--help", OPT_HELP, NULL },
 	{ "-h", OPT_HELP, NULL },
@@ -347,6 +349,8 @@ static bool take_option(struct parse *p, const struct spelling *o, const char *v
 		break;
 	case OPT_NOGRAPHIC: /* the console is on stdin and stdout always */
 		break;
+	case OPT_JSON:
+		die_args("--json is for another thing: 'ringlet probe --json'");
 	case OPT_VERSION:
 		c->verb = VERB_VERSION;
 		return false;
@@ -435,25 +439,35 @@ static bool is_file(const char *path)
 	return !stat(path, &st) && S_ISREG(st.st_mode);
 }
 
-/* Where people who build kernels have one, then the host's own. */
-static void find_kernel(struct conf *c)
+#define OWN_KERNEL "/boot/vmlinuz-"
+
+char *conf_find_kernel(void)
 {
 	struct utsname host;
-	char own[sizeof("/boot/vmlinuz-") + sizeof(host.release)];
+	char own[sizeof(OWN_KERNEL) + sizeof(host.release)];
 
+	/* Where people who build kernels have one, then the host's own. */
+	for (size_t i = 0; i < ARRAY_SIZE(kernel_places); i++)
+		if (is_file(kernel_places[i]))
+			return copy(kernel_places[i]);
 	if (uname(&host))
 		die("cannot tell the version of the host's kernel; name a kernel to boot");
-	snprintf(own, sizeof(own), "/boot/vmlinuz-%s", host.release);
-	for (size_t i = 0; i < ARRAY_SIZE(kernel_places) && !c->kernel; i++)
-		if (is_file(kernel_places[i]))
-			set_string(&c->kernel, kernel_places[i]);
-	if (!c->kernel && is_file(own))
-		set_string(&c->kernel, own);
-	if (!c->kernel)
-		die_args("no kernel is named and there is none at %s, %s, %s or %s; "
-			 "write 'ringlet FILE'",
-			 kernel_places[0], kernel_places[1], kernel_places[2], own);
+	snprintf(own, sizeof(own), OWN_KERNEL "%s", host.release);
+	return is_file(own) ? copy(own) : NULL;
+}
+
+static void find_kernel(struct conf *c)
+{
+	struct utsname host = { 0 };
+
+	c->kernel = conf_find_kernel();
 	c->kernel_is_found = true;
+	if (c->kernel)
+		return;
+	uname(&host);
+	die_args("no kernel is named and there is none at %s, %s, %s or " OWN_KERNEL "%s; "
+		 "write 'ringlet FILE'",
+		 kernel_places[0], kernel_places[1], kernel_places[2], host.release);
 }
 
 /* A kernel "guest:NAME" that is none of ours is a slip: say which there are. */
@@ -488,6 +502,16 @@ static void check_words(int argc, char **argv)
 					 "write it on one line, without tabs", i, (u8)*s);
 }
 
+static void take_probe(struct conf *c, int argc, char **argv)
+{
+	c->verb = VERB_PROBE;
+	for (int i = 2; i < argc; i++) {
+		if (strcmp(argv[i], "--json"))
+			die_args("probe: '%s': it takes nothing but --json", argv[i]);
+		c->client.json = true;
+	}
+}
+
 static int take_verb(struct conf *c, int argc, char **argv)
 {
 	if (argc < 2)
@@ -500,6 +524,8 @@ static int take_verb(struct conf *c, int argc, char **argv)
 		c->verb = VERB_STAT;
 	else if (!strcmp(argv[1], "list"))
 		c->verb = VERB_LIST;
+	else if (!strcmp(argv[1], "probe"))
+		take_probe(c, argc, argv);
 	else
 		return strcmp(argv[1], "run") ? 1 : 2;
 	return argc;

@@ -20,6 +20,7 @@
 #include "ctl.h"
 #include "log.h"
 #include "net.h"
+#include "probe.h"
 #include "sandbox.h"
 #include "stats.h"
 #include "tap.h"
@@ -429,6 +430,9 @@ int main(int argc, char **argv)
 		break;
 	case VERB_STAT:
 		status = ctl_stat(&conf.client);
+		break;
+	case VERB_PROBE:
+		status = !probe_host(conf.client.json);
 		break;
 	case VERB_RUN:
 		signal(SIGUSR1, SIG_IGN); /* until there is something to report */

@@ -11,8 +11,8 @@
 . "$(dirname "$0")/lib.sh"
 lab=${1:-}
 if [ -n "$lab" ]; then in_lab "$@"; else in_sandbox "$@"; fi
-engines=(uring poll)
-if [ -n "$lab" ]; then plan 56; else plan 134; fi
+engines=(uring poll) many=1000
+if [ -n "$lab" ]; then many=200; plan 59; else plan 135; fi
 
 NET=ip=10.0.1.1/24,guest_ip=10.0.1.2
 GUEST=10.0.1.2
@@ -29,6 +29,13 @@ tap_counts() { cat "/sys/class/net/tap1/statistics/$1"; }
 
 diag "where: $WHERE"
 ip tuntap add tap1 mode tap vnet_hdr
+
+if [ -n "$lab" ]; then
+	run "$RINGLET" probe
+	like "ringlet probe: a Linux guest can run" "$status $out" "0 *A Linux guest can run here. "
+	like "ringlet probe: by a KVM that is real" "$out" \
+		"*kind of KVM *ok *@(hardware|nested) (kvm_*): +([0-9]) million instructions/s, *"
+fi
 
 # --- hello ---
 
@@ -106,7 +113,7 @@ for keys in io=uring io=poll,csum=off,event_idx=off,queue_size=32; do
 	boot echo guest:netecho -v -n "tap=tap1,$NET,mac=02:00:00:00:00:77,$keys"
 	ok "netecho, $keys: it comes up" until_true 10 says "$T/echo.out" netecho=up
 	ip neigh flush dev tap1
-	ok "netecho, $keys: 1000 of 1000 pings" pings 1000 -f
+	ok "netecho, $keys: $many of $many pings" pings $many -f
 	like "netecho, $keys: it said where it is" "$(neighbour $GUEST)" "*lladdr 02:00:00:00:00:77 *"
 	ok "netecho, $keys: the largest pings, and those of which a byte or two is left over" \
 		eval "pings 10 -i 0.01 -s 65507 && pings 10 -i 0.01 -s 1472 && pings 10 -i 0.01 -s 1473 && pings 10 -i 0.01 -s 2954 && pings 10 -i 0.01 -s 0"
@@ -160,6 +167,21 @@ for io in "${engines[@]}"; do
 	blast "$io, small" "io=$io" "blast=5000" 5000 $((5000 * 106)) 5000 64
 	blast "$io, segments" "io=$io" "blast=100 size=57920 gso=1448" 100 $((100 * 57962)) 4000 1448
 done
+
+boot asked guest:netecho -n "tap=tap1,$NET" -p "blast=300 wait=1"
+until_true 10 says "$T/asked.out" netecho=up
+blasted() { [ "$(grep -c '^packets=300' "$T/asked.out")" = "$1" ]; }
+# ask TIMES: it answers before, between, and after
+ask() {
+	local i
+	for ((i = 1; i <= $1; i++)); do
+		pings 20 -f >/dev/null && echo >/dev/udp/$GUEST/19 && until_true 10 blasted "$i" || return
+	done
+	pings 20 -f
+}
+ok "blast, wait=1: whenever it is asked, and between it answers" ask 3
+kill "${pid[asked]}"
+ended asked
 run "$RINGLET" guest:netecho -n "tap=tap1,$NET,uso=off" -p "blast=10 size=60000 gso=1448"
 like "blast: without the offload for it, it says so" "$status $out" "34 failed: the device lacks the offloads *"
 

@@ -24,6 +24,7 @@ export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C
 HOST=192.168.77.1 GUEST=192.168.77.2 TAP=bench0 MAC=52:54:00:12:34:56
 MEMORY=256		# MiB
 FLAVOUR=cloud		# of build/guest
+OWN=			# one of ringlet's own guests instead, without Linux
 PARAMS="console=ttyS0 panic=-1 quiet ip=$GUEST::$HOST:255.255.255.0::eth0:off"
 RESULTS=build/bench
 
@@ -79,7 +80,7 @@ place() {
 }
 
 vmm=		# the running hypervisor's process
-trace=
+traces=()
 finish() {
 	local status=$?
 	set +e
@@ -88,14 +89,19 @@ finish() {
 	[ -z "$vmm" ] || kill -9 "$vmm"
 	wait
 	rm -rf "$T"
-	[ -z "$trace" ] || { echo 0 >"$trace/events/enable"; echo >"$trace/set_event_pid"; rmdir "$trace"; }
+	for trace in "${traces[@]}"; do
+		echo 0 >"$trace/events/enable"
+		echo >"$trace/set_event_pid"
+		rmdir "$trace"
+	done
 	exit "$status"
 }
 
 # Tracing of our own, in the directory $trace; nobody else's is touched.
 trace_open() {
-	trace=/sys/kernel/tracing/instances/ringlet-bench-$$
+	trace=/sys/kernel/tracing/instances/ringlet-bench-$$-${#traces[@]}
 	mkdir $trace || fail "tracefs gives no instance of its own"
+	traces+=("$trace")
 	[ -d $trace/events/kvm/kvm_entry ] || fail "this host's kernel has no trace events of KVM"
 }
 
@@ -157,7 +163,7 @@ header() {
 	head_line host "Linux $(uname -r), $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc --all) processors"
 	head_line KVM "$(kvm_kind)"
 	head_line load "${BENCH_LOAD:-?} when this began; on a busy host expect wide ranges"
-	head_line guest "Linux $(basename "$(readlink -f "build/guest/$FLAVOUR/vmlinuz")" | sed 's/^vmlinuz-//') (Debian, unmodified), $vcpus vCPU, $MEMORY MiB"
+	[ -n "$OWN" ] || head_line guest "Linux $(basename "$(readlink -f "build/guest/$FLAVOUR/vmlinuz")" | sed 's/^vmlinuz-//') (Debian, unmodified), $vcpus vCPU, $MEMORY MiB"
 	head_line ringlet "$(build/ringlet version | sed 's/^ringlet //')$(revision)"
 	head_line QEMU "$qemu_version"
 	while [ $# -ge 2 ]; do
@@ -209,26 +215,27 @@ in_turn() {
 # (vhost).  vmm_command COLUMN [KERNEL]: sets the array "command".  Without $pin
 # all of a hypervisor's threads may run on both processors.
 declare -A keys=([ringlet-uring]=io=uring [ringlet-poll]=io=poll)
-vcpus=1 pin=yes
+vcpus=1 pin=yes qemu_cpu=host qemu_device= qemu_bios=
 vmm_command() {
 	local kernel=build/guest/$FLAVOUR/${2:-vmlinuz} initrd=build/guest/$FLAVOUR/initrd
+	[ -z "$OWN" ] || { kernel=build/guest/${2:-$OWN}.elf initrd=; }
 	command=(taskset -c "$cpu_io,$cpu_guest")
 	case $1 in
 	ringlet-*)
 		# It adds console=ttyS0 and panic=-1 by itself.
-		command+=(build/ringlet run -m "${MEMORY}M" -c "$vcpus" -k "$kernel" -i "$initrd" -p "${PARAMS#* * }"
+		command+=(build/ringlet run -m "${MEMORY}M" -c "$vcpus" -k "$kernel" ${initrd:+-i "$initrd"} -p "${PARAMS#* * }"
 			-n "tap=$TAP,mac=$MAC,${keys[$1]}${pin:+,cpus=$cpu_io}" ${pin:+--pin "$cpu_guest"}) ;;
 	qemu-*)
 		# force-legacy: without it QEMU offers the transport of before virtio 1.
-		command+=("$QEMU" -M "microvm,pic=off,pit=off,rtc=off" -global virtio-mmio.force-legacy=false -accel kvm -cpu host -m "$MEMORY" -smp "$vcpus"
+		command+=("$QEMU" -M "microvm,pic=off,pit=off,rtc=off" -global virtio-mmio.force-legacy=false -accel kvm -cpu "$qemu_cpu" -m "$MEMORY" -smp "$vcpus"
 			-name debug-threads=on -nodefaults -no-user-config -display none -no-reboot)
 		[ -z "$qemu_library" ] ||
 			command+=(-L build/qemu/usr/share/qemu -L build/qemu/usr/share/seabios
 				-L /usr/share/qemu -L /usr/share/seabios)
-		command+=(-chardev "stdio,id=con,signal=off" -serial chardev:con
-			-kernel "$kernel" -initrd "$initrd" -append "$PARAMS"
+		command+=(${qemu_bios:+-bios "$qemu_bios"} -chardev "stdio,id=con,signal=off" -serial chardev:con
+			-kernel "$kernel" ${initrd:+-initrd "$initrd"} -append "$PARAMS"
 			-netdev "tap,id=n,ifname=$TAP,script=no,downscript=no,vhost=${1#*-}"
-			-device "virtio-net-device,netdev=n,mac=$MAC") ;;
+			-device "virtio-net-device,netdev=n,mac=$MAC$qemu_device") ;;
 	esac
 }
 
@@ -258,14 +265,15 @@ vmm_start() {
 	local until=$((SECONDS + 90))
 	make_tap "${keys[$1]:-}"
 	vmm_command "$1"
+	: >"$T/console" # the last one is up, but not this one
 	LD_LIBRARY_PATH=$qemu_library "${command[@]}" </dev/null >"$T/console" 2>"$T/err" &
 	vmm=$!
-	until grep -qa '^init: up' "$T/console"; do
+	until grep -qaE '^(init: up|netecho=up)' "$T/console"; do
 		kill -0 $vmm 2>/dev/null || vmm_failed "$1 ended instead of booting"
 		((SECONDS < until)) || vmm_failed "the guest of $1 did not come up in 90 s"
 		sleep 0.1
 	done
-	guest true || vmm_failed "the guest of $1 does not answer"
+	[ -n "$OWN" ] || guest true || vmm_failed "the guest of $1 does not answer"
 	stats=$(echo /sys/kernel/debug/kvm/$vmm-*)
 	[ -d "$stats" ] || fail "KVM has no statistics for $1 ($stats)"
 	vhost_worker=$(pgrep -x "vhost-$vmm" || true)

@@ -35,7 +35,7 @@ json() { perl -MJSON::PP -e 'local $/; my $d = decode_json(<STDIN>); print eval 
 
 # Each reply is in before the next request goes out.
 pinged_slowly() {
-	ping -q -c 100 -i 0.02 "${ip[$1]}" | grep -q "100 received, 0% packet loss"
+	ping -q -c 50 -i 0.02 "${ip[$1]}" | grep -q "50 received, 0% packet loss"
 }
 
 quiet_host
@@ -77,21 +77,21 @@ raised() { echo $(($(more net.thread.interrupts) + $(more net.config_interrupts)
 sum() { local k n=0; for k in "${!now[@]}"; do [[ $k != $1 ]] || n=$((n + now[$k])); done; echo $n; }
 
 measure a
-ok "100 pings, one after the other" pinged_slowly a
+ok "50 pings, one after the other" pinged_slowly a
 measured a
 same_traffic "lone packets"
-holds "those were the pings, and little else" "r >= 100 && r < 120" "$r"
+holds "those were the pings, and little else" "r >= 50 && r < 60" "$r"
 
 # An MSI that is still pending when the next is raised is merged with it; so
 # each of these comes to a guest that has received the last one.
 measure a
-for _ in 1 2 3 4 5 6 7 8; do
+for _ in 1 2 3 4 5; do
 	counting a
 	frames a 1 0 60 $BROADCAST
 	came a 60 >/dev/null
 done
 measured a
-is "interrupts: what the device raised is what the guest took" "$(raised) $(more net.rx.packets)" "$q 8"
+is "interrupts: what the device raised is what the guest took" "$(raised) $(more net.rx.packets)" "$q 5"
 
 make_file 4
 measure a
@@ -117,8 +117,9 @@ is "and so have those who look at it from outside" "$(kvm_stat a mmio_exits)" "$
 is "each of those for memory was for a register" "$(sum 'vcpus.0.mmio_reads.*') $(sum 'vcpus.0.mmio_writes.*')" \
 	"$((now[vcpus.0.exits.mmio] - $(sum 'vcpus.0.mmio_writes.*'))) $(sum 'vcpus.0.mmio_writes.*')"
 is "no kick came to ringlet's register" "${now[vcpus.0.mmio_writes.queue_notify]}" 0
-holds "nor an acknowledgement, but of configuration changes" \
-	"${now[vcpus.0.mmio_writes.interrupt_ack]} <= ${now[net.config_interrupts]}" \
+# Unmasking the line is an edge, which a driver finds no reason for and acknowledges.
+holds "nor an acknowledgement, but of configuration changes and of the line's first edge" \
+	"${now[vcpus.0.mmio_writes.interrupt_ack]} <= ${now[net.config_interrupts]} + 1" \
 	"${now[vcpus.0.mmio_writes.interrupt_ack]} ${now[net.config_interrupts]}"
 holds "KVM tells how long the processor halted" "${now[vcpus.0.kvm.halt_wait_ns]} > 0"
 diag "$(since "$started") s"

@@ -94,14 +94,18 @@ moves() {
 
 # usecs NAME MASK: how long interrupts of these queues may wait, says the guest.
 usecs() { console "$1" "ethtool --per-queue eth0 queue_mask $2 --show-coalesce" | awk '/^rx-usecs:/ { print $2 }' | tr '\n' ' '; }
+# meet NAME CPU: one that this processor sends, to which all others are answers.
+# The tap forgets in three seconds where it came from.
+meet() { console "$1" "taskset $((1 << $2)) tcpblast --udp -q -s 64 -c 1 -p 4009 ${ip[$1]%.*}.1:9 </dev/null >/dev/null 2>&1" >/dev/null; }
 # eight NAME CPU BYTES: packets received when BYTES of seven datagrams are
-# there, and after an eighth.  They are answers to one that this processor sent.
+# there, and after an eighth.
 eight() {
-	console "$1" "taskset $((1 << $2)) tcpblast --udp -q -s 64 -c 1 -p 4009 ${ip[$1]%.*}.1:9 </dev/null >/dev/null 2>&1" >/dev/null
 	counting "$1"
+	meet "$1" "$2"
 	datagrams "$1" 7
 	sleep 0.3
 	came "$1" "$3"
+	meet "$1" "$2"
 	datagrams "$1" 1
 	came "$1" $((8 * 106))
 }

@@ -78,7 +78,7 @@ for io in "${engines[@]}"; do
 		like "irq, $io $strict: of 500 kicks each is answered, by an interrupt each" "$status $out" \
 			"0 round_trips=500 answered=500 kicks=500 interrupts=500 ns=*"
 		like "irq, $io $strict: as ringlet has counted" "$err" \
-			"*net: interrupts 500, not wanted 0; *control commands 500, refused 0*$OFF"
+			"*net control: interrupts 500, commands 500, kicks *$OFF" # what is 0 is not said
 	done
 done
 
@@ -124,8 +124,10 @@ for keys in io=uring io=poll,csum=off,event_idx=off,queue_size=32; do
 	unlike "netecho, $keys: it speaks for nobody else" "$(neighbour 10.0.1.3)" "*lladdr*"
 	kill "${pid[echo]}"
 	ended echo
-	like "netecho, $keys: ringlet has dropped and refused nothing" "${status[echo]} $(<"$T/echo.err")" \
-		"143 *dropped: declined offload 0, too big 0, short 0; tap errors: read 0, write 0;*"
+	# What is 0 is not said.
+	is "netecho, $keys: ringlet counts packets both ways, and none that it dropped" \
+		"${status[echo]} $(grep -oE "net (rx|tx): packets|drop_[a-z]*|errors" "$T/echo.err" | tr '\n' ' ')" \
+		"143 net rx: packets net tx: packets "
 done
 
 # receive COUNT SIZE: takes so many datagrams of that size, then says so; no

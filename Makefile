@@ -38,8 +38,8 @@ GUEST_CFLAGS := -std=gnu17 -O2 -Iinclude -ffreestanding -fno-common -fno-strict-
 	-fno-asynchronous-unwind-tables
 GUEST_ELFS := $(GUESTS:%=$(B)/guest/%.elf)
 
-TESTLIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/driver.c))
-TESTS := $(patsubst %.c,$(B)/%,$(filter-out tests/driver.c,$(wildcard tests/*.c)))
+TESTLIB := $(B)/tests/driver.o $(B)/tests/capture.o
+TESTS := $(patsubst %.c,$(B)/%,$(filter-out tests/driver.c tests/capture.c,$(wildcard tests/*.c)))
 
 all: $(B)/ringlet ## build build/ringlet (default)
 

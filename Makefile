@@ -101,7 +101,8 @@ quick: ## the tests that need no guest
 	$(MAKE) WERROR=1 all test-programs
 	tests/run --quick
 
-bench: deps ## compare with QEMU's microvm in one run, as ratios
+bench: ## the short set of benches, as ratios, with pictures
+	tests/deps bench
 	$(MAKE) all
 	bench/run
 

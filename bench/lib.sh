@@ -5,11 +5,13 @@
 # a guest in them, counters read from outside, and samples.  A bench begins with
 #
 #	QUESTION="..."
+#	TAKES=8 # minutes
 #	. "$(dirname "$0")/lib.sh"
-#	place "$@"
+#	place "$@"		it needs real Linux guests; or
+#	place_here "$@"		it needs root and taps, no KVM
 #
-# and from there on is root, where there is a real KVM, in a network namespace
-# of its own, in the project's top directory, with a temporary directory $T.
+# and from there on is root, in a network namespace of its own, in the project's
+# top directory, with a temporary directory $T; the first with a real KVM.
 #
 # What is measured becomes a sample and only samples become a table: whatever
 # could not be measured ends the bench with a sentence and a status that is
@@ -21,12 +23,12 @@ SELF=$(readlink -f "$0")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C
 
-HOST=192.168.77.1 GUEST=192.168.77.2 TAP=bench0 MAC=52:54:00:12:34:56
 MEMORY=256		# MiB
 FLAVOUR=cloud		# of build/guest
 OWN=			# one of ringlet's own guests instead, without Linux
-PARAMS="console=ttyS0 panic=-1 quiet ip=$GUEST::$HOST:255.255.255.0::eth0:off"
-RESULTS=build/bench
+MORE=			# for the end of the guest's command line
+# Where the results go: run gives all its benches one directory.
+RESULTS=${BENCH_RESULTS:-build/bench/$(date -u +%Y-%m-%d-%H%M%S)}
 
 T=
 fail() {
@@ -36,9 +38,26 @@ fail() {
 }
 progress() { printf '%s: %s\n' "$NAME" "$*" >&2; }
 
+# A step is what takes about as long as the others, a guest's round for one.
+# steps COUNT: so many there will be; step WHAT: the next one begins.  How long
+# it has to go is the bench's own estimate, and then what those before it took.
+steps=0 steps_done=0
+steps() { steps=$1 SECONDS=0; }
+step() {
+	local left=$((TAKES * 60)) all=
+	((steps_done == 0)) || left=$((SECONDS * (steps - steps_done) / steps_done))
+	[ -z "${BENCH_AFTER:-}" ] || all=", $(minutes $((left + BENCH_AFTER * 60))) for all"
+	steps_done=$((steps_done + 1))
+	progress "$steps_done of $steps, $1; $(minutes $left) to go$all"
+}
+minutes() { if (($1 < 100)); then echo "$1 s"; else echo "$((($1 + 30) / 60)) min"; fi; }
+
 # need PROGRAM PACKAGE
 need() { command -v "$1" >/dev/null || fail "$1 is missing: apt-get install $2"; }
 need_file() { [ -e "$1" ] || fail "$1 is missing: run '$2'"; }
+
+# version_of PACKAGE: as installed, for the head
+version_of() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null || echo '?'; }
 
 # --- a place to run in ---
 
@@ -50,20 +69,51 @@ load() { echo "$(cut -d ' ' -f 1 /proc/loadavg) on $(nproc --all) processors"; }
 place() {
 	need_file build/ringlet make
 	need_file "build/guest/$FLAVOUR/initrd" tests/deps
-	if [ -z "${BENCH_PLACE:-}" ]; then
-		local kind
-		kind=$(tests/lab/lab --kind)
-		mkdir -p "$RESULTS"
-		exec tests/lab/lab --timeout "${BENCH_TIMEOUT:-1800}" --rw "$RESULTS" -- \
-			env BENCH_PLACE="$kind" BENCH_LOAD="$(load)" ${QEMU:+QEMU="$QEMU"} ${BENCH_CPUS:+BENCH_CPUS="$BENCH_CPUS"} \
-			unshare -n -m --propagation private "$SELF" "$@"
-	fi
-	# /sys must show the new namespace's network.
-	mount -t sysfs sysfs /sys && ip link set lo up || fail "no network namespace to run in"
+	local how=(tests/lab/lab --timeout "${BENCH_TIMEOUT:-1800}" --mem "${LAB_MEM:-4096}" --rw "$RESULTS" --)
+	[ -n "${BENCH_PLACE:-}" ] || inside "$(tests/lab/lab --kind)" "$@"
+	settle
 	mount -t debugfs debugfs /sys/kernel/debug || fail "this host's kernel has no debugfs"
-	mount -t tracefs tracefs /sys/kernel/tracing || fail "this host's kernel has no tracefs"
 	[ -c /dev/kvm ] || fail "there is no /dev/kvm"
 	[ -d /sys/kernel/debug/kvm ] || fail "KVM shows no statistics in /sys/kernel/debug/kvm"
+	need perl perl
+	find_qemu
+	choose_cpus
+}
+
+# The same on this machine, whatever its KVM.
+place_here() {
+	local how=()
+	[ "$(id -u)" = 0 ] || how=(sudo --)
+	[ -n "${BENCH_PLACE:-}" ] || inside here "$@"
+	settle
+	choose_cpus
+}
+
+# inside KIND ARGUMENTS...: this bench again, by way of ${how[@]}, and then what
+# it left is made readable here, where the tools for it are not emulated.
+inside() {
+	local kind=$1 child status=0
+	shift
+	mkdir -p "$RESULTS"
+	"${how[@]}" env BENCH_PLACE="$kind" BENCH_LOAD="$(load)" BENCH_RESULTS="$RESULTS" BENCH_COMMAND="bench/$NAME $*" \
+		${BENCH_AFTER:+BENCH_AFTER="$BENCH_AFTER"} ${QEMU:+QEMU="$QEMU"} ${BENCH_CPUS:+BENCH_CPUS="$BENCH_CPUS"} \
+		unshare -n -m --propagation private "$SELF" "$@" &
+	child=$!
+	trap 'kill $child 2>/dev/null' HUP INT TERM
+	wait $child || status=$?
+	while kill -0 $child 2>/dev/null; do wait $child || status=$?; done
+	if [ $status = 0 ]; then
+		bench/publish "$RESULTS" || status=$?
+		ln -sfn "$(basename "$RESULTS")" "$(dirname "$RESULTS")/latest"
+	fi
+	rmdir "$RESULTS" 2>/dev/null || true
+	exit $status
+}
+
+settle() {
+	# /sys must show the new namespace's network.
+	mount -t sysfs sysfs /sys && ip link set lo up || fail "no network namespace to run in"
+	mount -t tracefs tracefs /sys/kernel/tracing || fail "this host's kernel has no tracefs"
 	T=$(mktemp -d)
 	trap finish EXIT
 	# Nothing fails silently, not even what nobody thought of.
@@ -73,20 +123,18 @@ place() {
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 	need taskset util-linux
-	need perl perl
 	need ip iproute2
-	find_qemu
-	choose_cpus
 }
 
-vmm=		# the running hypervisor's process
+vmm=		# the process of the hypervisor at hand
+declare -A running=()	# all that were started: column to process
 traces=()
 finish() {
 	local status=$?
 	set +e
 	trap - ERR
 	exec 2>/dev/null
-	[ -z "$vmm" ] || kill -9 "$vmm"
+	[ ${#running[@]} = 0 ] || kill -9 "${running[@]}"
 	wait
 	rm -rf "$T"
 	for trace in "${traces[@]}"; do
@@ -105,23 +153,29 @@ trace_open() {
 	[ -d $trace/events/kvm/kvm_entry ] || fail "this host's kernel has no trace events of KVM"
 }
 
+# Where there is none, $qemu_version is empty: its columns are left out.
 find_qemu() {
 	local usr=build/qemu/usr
-	qemu_library=
+	qemu_library="" qemu_version=""
 	if [ -z "${QEMU:-}" ]; then
+		QEMU=qemu-system-x86_64
 		if [ -x $usr/bin/qemu-system-x86_64 ]; then
 			QEMU=$usr/bin/qemu-system-x86_64
 			[ "$(readlink -f $usr)" = /usr ] || qemu_library=$PWD/$usr/lib/x86_64-linux-gnu
-		else
-			need qemu-system-x86_64 qemu-system-x86
-			QEMU=qemu-system-x86_64
 		fi
 	fi
-	qemu_version=$(qemu --version 2>&1 | sed -n 's/^QEMU emulator version \(.*\)/\1/p') || true
-	[ -n "$qemu_version" ] || fail "$QEMU does not run"
-	[[ $(qemu -M help) = *$'\n'microvm* ]] || fail "QEMU $qemu_version has no machine 'microvm': apt-get install qemu-system-x86"
+	! command -v "$QEMU" >/dev/null || qemu_version=$(qemu --version 2>&1 | sed -n 's/^QEMU emulator version \(.*\)/\1/p') || true
 }
 qemu() { LD_LIBRARY_PATH=$qemu_library "$QEMU" "$@"; }
+# qemu_lacks qemu|q35: why this QEMU cannot be that machine, if so.
+qemu_lacks() {
+	local machine=${1/#qemu/microvm}
+	if [ -z "$qemu_version" ]; then
+		echo "$QEMU is missing or does not run: apt-get install qemu-system-x86"
+	elif [[ $'\n'$(qemu -M help) != *$'\n'"$machine "* ]]; then
+		echo "QEMU $qemu_version has no machine '$machine': apt-get install qemu-system-x86"
+	fi
+}
 
 # One processor each for the hypervisor's I/O and for the guest, a third for
 # whoever talks to the guest.  In the lab that is processor 0, which must
@@ -147,6 +201,7 @@ kvm_kind() {
 	[ ! -e /sys/module/kvm_intel ] || module=kvm_intel
 	[ ! -e /sys/module/kvm_amd ] || module=kvm_amd
 	case $BENCH_PLACE in
+	here) echo "none is used" ;;
 	lab) echo "lab: $module on a processor emulated by QEMU; compare ratios and counts, not times" ;;
 	*) echo "$module, on this host" ;;
 	esac
@@ -160,17 +215,40 @@ header() {
 	: >"$samples"
 	head_line bench "$NAME, $(date -u '+%Y-%m-%d %H:%M') UTC"
 	head_line question "$QUESTION"
+	head_line called "${BENCH_COMMAND% }"
 	head_line host "Linux $(uname -r), $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc --all) processors"
 	head_line KVM "$(kvm_kind)"
 	head_line load "${BENCH_LOAD:-?} when this began; on a busy host expect wide ranges"
-	[ -n "$OWN" ] || head_line guest "Linux $(basename "$(readlink -f "build/guest/$FLAVOUR/vmlinuz")" | sed 's/^vmlinuz-//') (Debian, unmodified), $vcpus vCPU, $MEMORY MiB"
+	[ "$BENCH_PLACE" = here ] || [ -n "$OWN" ] ||
+		head_line guest "Linux $(basename "$(readlink -f "build/guest/$FLAVOUR/vmlinuz")" | sed 's/^vmlinuz-//') (Debian, unmodified), $vcpus vCPU, $MEMORY MiB"
 	head_line ringlet "$(build/ringlet version | sed 's/^ringlet //')$(revision)"
-	head_line QEMU "$qemu_version"
+	[ "$BENCH_PLACE" = here ] || head_line QEMU "${qemu_version:-none}"
 	while [ $# -ge 2 ]; do
 		head_line "$1" "$2"
 		shift 2
 	done
 }
+
+traffic_tools() {
+	echo "iperf3 $(version_of iperf3), ping $(version_of iputils-ping), tcpblast $(version_of netdiag), ethtool $(version_of ethtool)"
+}
+pinning() { echo "VMM's I/O on processor $cpu_io, vCPU on $cpu_guest, clients on $cpu_client"; }
+
+# columns_described COLUMN...: each with its title, policy and command.
+columns_described() {
+	local c policy
+	for c; do
+		column "$c" "${title[$c]:-$c}"
+		vmm_address "$c" # its number is to last
+		if [[ $c = ringlet-* ]]; then
+			policy=${keys[${c%%[#:]*}]:-}
+			[[ ,$policy =~ ,irq=([^,]*) ]] && policy=${BASH_REMATCH[1]} || policy="$(build/ringlet help | sed -n '/irq=POLICY/,/)$/s/.*(\([a-z]*\))$/\1/p') (the default)"
+			head_line policy "${title[$c]:-$c}: $policy"
+		fi
+		head_line command "${title[$c]:-$c}: $(command_text "$c")"
+	done
+}
+features_described() { head_line features "${title[$1]:-$1}: $(negotiated)"; }
 
 revision() {
 	local r
@@ -191,11 +269,14 @@ sample() {
 	printf 'sample\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" >>"$samples"
 }
 
+# reference NAME COLUMN ROW VALUE: somebody else's ratio to the baseline.
+reference() { printf 'reference\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" >>"$samples"; }
+
 # The table, and the samples for whoever wants to look closer.
 report() {
+	progress "done in $(minutes $SECONDS)"
 	cp "$samples" "$RESULTS/$NAME.tsv" || fail "cannot write to $RESULTS"
 	bench/table "$samples" || fail "no table"
-	echo "samples: $RESULTS/$NAME.tsv"
 }
 
 # in_turn ROUND COLUMN...: the columns, each round beginning with another.
@@ -211,37 +292,57 @@ in_turn() {
 
 # --- hypervisors ---
 
-# Their columns: ringlet-... with these keys for --net, and qemu-off and qemu-on
-# (vhost).  vmm_command COLUMN [KERNEL]: sets the array "command".  Without $pin
-# all of a hypervisor's threads may run on both processors.
+# A column names a hypervisor: ringlet-NAME, with keys[] for its --net, qemu-off,
+# qemu-on (microvm), q35-off and q35-on (PCI; off and on are vhost).  A "#" and
+# what follows tells guests of one kind apart; ":vmlinux" chooses a kernel.
+# Without $pin all of a hypervisor's threads may run on both processors.
 declare -A keys=([ringlet-uring]=io=uring [ringlet-poll]=io=poll)
-vcpus=1 pin=yes qemu_cpu=host qemu_device= qemu_bios=
+declare -A title=([ringlet-uring]="ringlet uring" [ringlet-poll]="ringlet poll"
+	[qemu-off]="QEMU microvm" [qemu-on]="microvm vhost" [q35-off]="QEMU q35 PCI" [q35-on]="q35 PCI vhost")
+vcpus=1 pin=yes qemu_cpu=host qemu_device="" qemu_bios=""
+
+# Every guest has a number, and by it a tap and a network of its own.
+declare -A number=() stats_of=() vhost_of=()
+vmm_address() {
+	[ -n "${number[$1]:-}" ] || number[$1]=${#number[@]}
+	local n=${number[$1]}
+	HOST=192.168.$((77 + n)).1 GUEST=192.168.$((77 + n)).2 TAP=bench$n
+	MAC=52:54:00:12:34:$(printf %02x $((0x56 + n)))
+	PARAMS="console=ttyS0 panic=-1 quiet nowatchdog ip=$GUEST::$HOST:255.255.255.0::eth0:off${MORE:+ $MORE}"
+}
+
+# vmm_command COLUMN: sets the array "command".
 vmm_command() {
-	local kernel=build/guest/$FLAVOUR/${2:-vmlinuz} initrd=build/guest/$FLAVOUR/initrd
-	[ -z "$OWN" ] || { kernel=build/guest/${2:-$OWN}.elf initrd=; }
+	local kind=${1%%[#:]*} kernel=${OWN:-vmlinuz} initrd=build/guest/$FLAVOUR/initrd machine device
+	[[ $1 != *:* ]] || kernel=${1#*:}
+	if [ -n "$OWN" ]; then kernel=build/guest/$kernel.elf initrd=; else kernel=build/guest/$FLAVOUR/$kernel; fi
+	vmm_address "$1"
 	command=(taskset -c "$cpu_io,$cpu_guest")
-	case $1 in
+	case $kind in
 	ringlet-*)
 		# It adds console=ttyS0 and panic=-1 by itself.
 		command+=(build/ringlet run -m "${MEMORY}M" -c "$vcpus" -k "$kernel" ${initrd:+-i "$initrd"} -p "${PARAMS#* * }"
-			-n "tap=$TAP,mac=$MAC,${keys[$1]}${pin:+,cpus=$cpu_io}" ${pin:+--pin "$cpu_guest"}) ;;
-	qemu-*)
-		# force-legacy: without it QEMU offers the transport of before virtio 1.
-		command+=("$QEMU" -M "microvm,pic=off,pit=off,rtc=off" -global virtio-mmio.force-legacy=false -accel kvm -cpu "$qemu_cpu" -m "$MEMORY" -smp "$vcpus"
-			-name debug-threads=on -nodefaults -no-user-config -display none -no-reboot)
-		[ -z "$qemu_library" ] ||
-			command+=(-L build/qemu/usr/share/qemu -L build/qemu/usr/share/seabios
-				-L /usr/share/qemu -L /usr/share/seabios)
-		command+=(${qemu_bios:+-bios "$qemu_bios"} -chardev "stdio,id=con,signal=off" -serial chardev:con
-			-kernel "$kernel" ${initrd:+-initrd "$initrd"} -append "$PARAMS"
-			-netdev "tap,id=n,ifname=$TAP,script=no,downscript=no,vhost=${1#*-}"
-			-device "virtio-net-device,netdev=n,mac=$MAC$qemu_device") ;;
+			-n "tap=$TAP,mac=$MAC${keys[$kind]:+,${keys[$kind]}}${pin:+,cpus=$cpu_io}" ${pin:+--pin "$cpu_guest"})
+		return ;;
+	qemu-*) machine=(-M "microvm,pic=off,pit=off,rtc=off" -global virtio-mmio.force-legacy=false) device=virtio-net-device ;;
+	q35-*) machine=(-M q35 -vga none) device=virtio-net-pci,romfile= ;;
+	*) fail "$1: no such hypervisor" ;;
 	esac
+	# force-legacy: without it QEMU offers the transport of before virtio 1.
+	command+=("$QEMU" "${machine[@]}" -accel kvm -cpu "$qemu_cpu" -m "$MEMORY" -smp "$vcpus"
+		-name debug-threads=on -nodefaults -no-user-config -display none -no-reboot)
+	[ -z "$qemu_library" ] ||
+		command+=(-L build/qemu/usr/share/qemu -L build/qemu/usr/share/seabios
+			-L /usr/share/qemu -L /usr/share/seabios)
+	command+=(${qemu_bios:+-bios "$qemu_bios"} -chardev "stdio,id=con,signal=off" -serial chardev:con
+		-kernel "$kernel" ${initrd:+-initrd "$initrd"} -append "$PARAMS"
+		-netdev "tap,id=n,ifname=$TAP,script=no,downscript=no,vhost=${kind#*-}"
+		-device "$device,netdev=n,mac=$MAC$qemu_device")
 }
 
 command_text() {
 	local word
-	vmm_command "$@"
+	vmm_command "$1"
 	for word in "${command[@]}"; do
 		case $word in
 		*[\ \"]*) printf "'%s' " "$word" ;;
@@ -250,44 +351,92 @@ command_text() {
 	done
 }
 
-# Both get the same kind of tap, made anew: no neighbour is remembered.
+# All get the same kind of tap, made anew: no neighbour is remembered.
 make_tap() {
 	local queues=
-	[[ $1 != *queues=* ]] || queues=multi_queue
+	[[ ${keys[${1%%[#:]*}]:-} != *queues=* ]] || queues=multi_queue
 	[ -c /dev/net/tun ] || fail "there is no /dev/net/tun: modprobe tun"
+	vmm_address "$1"
 	ip link del $TAP 2>/dev/null || true
 	ip tuntap add $TAP mode tap vnet_hdr $queues && ip addr add $HOST/24 dev $TAP && ip link set $TAP up ||
 		fail "cannot make a tap"
 }
 
-# vmm_start COLUMN: boots the guest and returns when it answers.
+# available COLUMN...: those that this host can run; who cannot is left out by
+# name, and everybody is if --only=$only names others.
+available() {
+	local c why
+	for c; do
+		why=
+		case $c in
+		qemu-* | q35-*) why=$(qemu_lacks "${c%%-*}") ;;
+		esac
+		[[ $c != *-on || -c /dev/vhost-net ]] || why="this host has no /dev/vhost-net (modprobe vhost_net)"
+		[ -z "$only" ] || [[ $only = *,$c,* ]] || continue
+		if [ -n "$why" ]; then progress "${title[$c]} is left out: $why"; else echo "$c"; fi
+	done
+}
+
+# vmm_start COLUMN: boots the guest and returns when it answers.  vmm_spawn begins
+# with that, vmm_up waits for its init and vmm_wait for all.
+BOOT_SECONDS=120
 vmm_start() {
-	local until=$((SECONDS + 90))
-	make_tap "${keys[$1]:-}"
+	vmm_spawn "$1"
+	vmm_wait "$1"
+}
+vmm_spawn() {
+	make_tap "$1"
 	vmm_command "$1"
-	: >"$T/console" # the last one is up, but not this one
-	LD_LIBRARY_PATH=$qemu_library "${command[@]}" </dev/null >"$T/console" 2>"$T/err" &
-	vmm=$!
-	until grep -qaE '^(init: up|netecho=up)' "$T/console"; do
-		kill -0 $vmm 2>/dev/null || vmm_failed "$1 ended instead of booting"
-		((SECONDS < until)) || vmm_failed "the guest of $1 did not come up in 90 s"
+	: >"$T/console$1" # the last one is up, but not this one
+	LD_LIBRARY_PATH=$qemu_library "${command[@]}" </dev/null >"$T/console$1" 2>"$T/err$1" &
+	running[$1]=$!
+}
+vmm_up() {
+	local until=$((SECONDS + BOOT_SECONDS))
+	vmm_at_hand "$1"
+	until grep -qaE '^(init: up|netecho=up)' "$T/console$1"; do
+		kill -0 "$vmm" 2>/dev/null || vmm_failed "${title[$1]:-$1} ended instead of booting"
+		((SECONDS < until)) || vmm_failed "the guest of ${title[$1]:-$1} did not come up in $BOOT_SECONDS s"
 		sleep 0.1
 	done
-	[ -n "$OWN" ] || guest true || vmm_failed "the guest of $1 does not answer"
-	stats=$(echo /sys/kernel/debug/kvm/$vmm-*)
-	[ -d "$stats" ] || fail "KVM has no statistics for $1 ($stats)"
-	vhost_worker=$(pgrep -x "vhost-$vmm" || true)
+}
+vmm_wait() {
+	vmm_up "$1"
+	[ -n "$OWN" ] || guest true || vmm_failed "the guest of ${title[$1]:-$1} does not answer"
+	stats_of[$1]=$(echo /sys/kernel/debug/kvm/"$vmm"-*)
+	[ -d "${stats_of[$1]}" ] || fail "KVM has no statistics for $1 (${stats_of[$1]})"
+	vhost_of[$1]=$(pgrep -x "vhost-$vmm" || true)
+	vmm_at_hand "$1"
 	vmm_pin "$1"
 }
 
+# From here on $vmm, guest, counts and the clients mean that guest.
+vmm_at_hand() {
+	at_hand=$1 vmm=${running[$1]}
+	stats=${stats_of[$1]:-} vhost_worker=${vhost_of[$1]:-}
+	vmm_address "$1"
+}
+
+# A guest that is booted once and takes its turn in many rounds sleeps between
+# them: a hypervisor that is stopped disturbs nobody.
+vmm_rest() { kill -STOP "$vmm"; }
+vmm_wake() {
+	vmm_at_hand "$1"
+	kill -CONT "$vmm" || vmm_failed "${title[$1]:-$1} has ended"
+	guest true || vmm_failed "the guest of ${title[$1]:-$1} does not answer any more"
+}
+
 vmm_failed() {
-	tail -n 20 "$T/console" "$T/err" >&2
+	tail -n 20 "$T/console$at_hand" "$T/err$at_hand" >&2
 	fail "$*"
 }
 
+# The one at hand.
 vmm_stop() {
+	kill -CONT "$vmm"
 	kill "$vmm"
 	wait "$vmm" 2>/dev/null || true
+	unset "running[$at_hand]"
 	vmm=
 	ip link del $TAP 2>/dev/null || true
 }
@@ -350,32 +499,26 @@ negotiated() {
 declare -A now=() before=()
 count_guest() {
 	local i p k
-	read -r i p k < <(guest 'ethtool -S eth0 | awk "
-		/kicks:/ { kicks += \$2; seen = 1 }
-		/ virtio[0-9]/ { for (n = 2; \$n ~ /^[0-9]+\$/; n++) irqs += \$n }
-		/eth0:/ { sub(/.*:/, \"\"); packets = \$2 + \$10 }
-		END { printf \"%d %d %s\\n\", irqs, packets, seen ? kicks : \"-\" }" - /proc/interrupts /proc/net/dev') || true
+	read -r i p k < <(guest figures | awk '{ f[$1] = $2 }
+		END { print f["interrupts"] + 0, f["packets"] + 0, "kicks" in f ? f["kicks"] : "-" }') || true
 	[[ "${i:-} ${p:-}" =~ ^[1-9][0-9]*\ [1-9][0-9]*$ ]] || vmm_failed "the guest's counters cannot be read"
 	now[interrupts]=$i now[packets]=$p now[kicks]=$k
 }
 count_host() {
-	local kind tid ns f
-	now[io_ns]=0
+	local kind tid ns n f
+	now[other_ns]=0 now[vcpu_ns]=0 now[userspace]=0
 	while read -r kind tid; do
-		[ "$kind" = other ] || continue
 		read -r ns _ <"/proc/$tid/schedstat" || fail "this host's kernel has no schedstat"
-		now[io_ns]=$((now[io_ns] + ns))
+		now[${kind}_ns]=$((now[${kind}_ns] + ns))
+		[ "$kind$userspace" = vcputrace ] || continue
+		n=$(sed -n "s/^{ common_pid: *$tid } hitcount: *//p" "$trace/events/kvm/kvm_userspace_exit/hist")
+		now[userspace]=$((now[userspace] + ${n:-0}))
 	done < <(vmm_threads)
 	now[us]=${EPOCHREALTIME/./}
 	for f in mmio_exits io_exits exits; do
 		read -r "now[$f]" <"$stats/$f" || fail "KVM does not count $f"
 	done
-	if [ "$userspace" = trace ]; then
-		now[userspace]=$(sed -n "s/^{ common_pid: *$vcpu_thread } hitcount: *//p" "$trace/events/kvm/kvm_userspace_exit/hist")
-		: "${now[userspace]:=0}"
-	else
-		now[userspace]=$((now[mmio_exits] + now[io_exits]))
-	fi
+	[ "$userspace" = trace ] || now[userspace]=$((now[mmio_exits] + now[io_exits]))
 }
 
 # counts_open: how a return from KVM_RUN to user space is counted.  KVM's
@@ -395,25 +538,33 @@ counts_begin() {
 	for k in "${!now[@]}"; do before[$k]=${now[$k]}; done
 }
 
-# counts_end ROUND COLUMN TEST: samples of what lies between, and the next
-# test's beginning.
+# counts_end: what lies between is in the array "delta", and the next test has
+# begun.
+declare -A delta=()
 counts_end() {
-	local k key value
-	declare -A d=()
+	local k
+	delta=()
 	count_host
 	count_guest
 	for k in "${!now[@]}"; do
-		[ "${now[$k]}" = - ] || d[$k]=$((now[$k] - before[$k]))
+		[ "${now[$k]}" = - ] || delta[$k]=$((now[$k] - before[$k]))
 		before[$k]=${now[$k]}
 	done
-	((d[packets] > 0)) || fail "$2: no packet passed in $3"
+	((delta[packets] > 0)) || fail "$at_hand: no packet passed"
+}
+
+# counts_sample ROUND COLUMN TEST: samples of the rows that counts_rows made.
+counts_sample() {
+	local key value
+	counts_end
 	while read -r key value; do
 		sample "$1" "$2" "$3.$key" "$value"
-	done < <(awk -v p="${d[packets]}" -v i="${d[interrupts]}" -v u="${d[userspace]}" \
-		-v e="${d[exits]}" -v k="${d[kicks]:--}" -v ns="${d[io_ns]}" -v us="${d[us]}" 'BEGIN {
+	done < <(awk -v p="${delta[packets]}" -v i="${delta[interrupts]}" -v u="${delta[userspace]}" \
+		-v e="${delta[exits]}" -v k="${delta[kicks]:--}" -v other="${delta[other_ns]}" -v vcpu="${delta[vcpu_ns]}" \
+		-v us="${delta[us]}" 'BEGIN {
 			printf "packets %d\nirqs %.5f\nuexits %.5f\nexits %.5f\n", p, i / p, u / p, e / p
 			if (k != "-") printf "kicks %.5f\n", k / p
-			printf "iocpu %.3f\n", ns / us / 10
+			printf "iocpu %.3f\nio_us %.3f\nvcpu_us %.3f\n", other / us / 10, other / p / 1000, vcpu / p / 1000
 		}')
 }
 
@@ -427,8 +578,26 @@ counts_rows() {
 	row "$1.exits" low "all exits per packet"
 	row "$1.kicks" low "kicks per packet"
 	row "$1.iocpu" low "VMM's I/O threads, % of a CPU"
+	row "$1.io_us" low "VMM's I/O threads per packet, us"
+	row "$1.vcpu_us" low "vCPU threads per packet, us"
 	row "$1.packets" - "packets"
 }
+
+# with_counts ROUND COLUMN TEST ROW COMMAND...: what it prints is ROW's figure,
+# or a figure for each of several rows.
+with_counts() {
+	local r=$1 c=$2 test=$3 rows=$4 row value
+	shift 4
+	value=$("$@")
+	counts_sample "$r" "$c" "$test"
+	for row in $rows; do
+		sample "$r" "$c" "$row" "${value%% *}"
+		value=${value#* }
+	done
+}
+
+# ratio A B
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.5f\n", a / b }'; }
 
 # memory_of: in MiB, of all that is not guest RAM: Pss, what of it is anonymous,
 # Rss; and the guest RAM in use.  Guest RAM is the one mapping of just its size
@@ -453,36 +622,133 @@ services_start() {
 		fail "the guest cannot start its services"
 }
 
-# iperf SECONDS [-R]: Mbit/s that arrived.
-iperf() {
+# iperf3's JSON is in $T/iperf$at_hand; figure BLOCK KEY prints a number of its
+# end.  It is indented as ever, a key per line: Perl's parser would take longer
+# in the lab than many a test.
+iperf_run() {
 	local seconds=$1
 	shift
-	client timeout $((seconds + 20)) iperf3 -J -c $GUEST -t "$seconds" "$@" >"$T/iperf" ||
-		vmm_failed "iperf3: $(grep -a '"error"' "$T/iperf")"
-	perl -MJSON::PP -0777 -ne 'printf "%.1f\n", decode_json($_)->{end}{sum_received}{bits_per_second} / 1e6' "$T/iperf"
+	client timeout $((seconds + 30)) iperf3 -J -c $GUEST -t "$seconds" "$@" >"$T/iperf$at_hand" ||
+		vmm_failed "iperf3: $(grep -a '"error"' "$T/iperf$at_hand")"
+}
+figure() {
+	awk -v block="\"$1\":" -v key="\"$2\":" '
+		$1 == "\"end\":" && $2 == "{" { end = 1 }
+		end && $1 == block { inside = 1 }
+		inside && $1 == key { sub(/,$/, "", $2); printf "%.6f\n", $2; exit }
+	' "$T/iperf$at_hand"
 }
 
-# flood COUNT: mean round trip of a ping flood, us
+# iperf SECONDS [-R] [-P N]: Mbit/s that arrived.
+iperf() {
+	iperf_run "$@"
+	figure sum_received bits_per_second | awk '{ printf "%.1f\n", $1 / 1e6 }'
+}
+
+# udp SECONDS BYTES [-R]: packets of that size that arrived, thousands a second,
+# and how many of 100 did not, sent as fast as the sender can.
+udp() {
+	iperf_run "$1" -u -b 0 -l "$2" "${@:3}"
+	echo "$(figure sum packets) $(figure sum lost_packets) $(figure sum seconds)" |
+		awk 'NF == 3 && $1 { printf "%.3f %.2f\n", ($1 - $2) / $3 / 1000, 100 * $2 / $1 }'
+}
+
+# flood COUNT: mean round trip of a ping flood, us.
 flood() {
-	client timeout 60 ping -q -f -c "$1" $GUEST >"$T/ping" || vmm_failed "ping: $(tail -n 3 "$T/ping")"
+	client timeout 120 ping -q -f -c "$1" $GUEST >"$T/ping" || vmm_failed "ping: $(tail -n 3 "$T/ping")"
 	grep -q " $1 received" "$T/ping" || progress "ping: $(grep received "$T/ping")"
 	perl -ne 'printf "%.0f\n", 1000 * $1 if m,= [\d.]+/([\d.]+)/,' "$T/ping"
 }
 
-# round_trips COUNT: of one byte over one TCP connection; mean and p99, us.
+# Of a value per line: the mean, and what half, 90 and 99 of 100 do not exceed.
+percentiles() {
+	sort -n | awk '{ v[NR] = $1; sum += $1 }
+		function p(q, i) { i = int(q * NR); return v[i < q * NR ? i + 1 : i] }
+		END { if (NR) printf "%.0f %.0f %.0f %.0f\n", sum / NR, p(.5), p(.9), p(.99) }'
+}
+
+# ping_times COUNT, one after the other; round_trips COUNT, of a byte over one
+# TCP connection: mean, median, 90th and 99th percentile, us.
+ping_times() {
+	client timeout 120 ping -n -A -c "$1" $GUEST >"$T/ping" || vmm_failed "ping: $(tail -n 3 "$T/ping")"
+	sed -n 's/.* time=\([0-9.]*\) ms$/\1/p' "$T/ping" | awk '{ print 1000 * $1 }' | percentiles
+}
 round_trips() {
 	client perl -MIO::Socket::INET -MSocket=IPPROTO_TCP,TCP_NODELAY -MTime::HiRes=time -e '
-		my ($address, $count, @us) = @ARGV;
+		my ($address, $count) = @ARGV;
 		alarm 60;
 		my $s = IO::Socket::INET->new(PeerAddr => $address) or die "round trips: $@\n";
 		$s->setsockopt(IPPROTO_TCP, TCP_NODELAY, 1) or die "round trips: $!\n";
 		for (0 .. $count) {
 			my $start = time;
 			defined syswrite $s, "x" and sysread $s, my $answer, 1 or die "round trips: $!\n";
-			push @us, 1e6 * (time - $start) if $_;
+			printf "%.1f\n", 1e6 * (time - $start) if $_;
 		}
-		my $sum = 0;
-		$sum += $_ for @us;
-		printf "%.0f %.0f\n", $sum / @us, (sort { $a <=> $b } @us)[0.99 * @us];
-	' $GUEST:7777 "$1" || vmm_failed "no round trips over TCP"
+	' $GUEST:7777 "$1" >"$T/trips" || vmm_failed "no round trips over TCP"
+	percentiles <"$T/trips"
+}
+
+# blast_to_guest BLOCKS, blast_to_host BLOCKS: seconds until the last byte of so
+# many blocks has been read at the other end.  Debian's tcpblast never ends with
+# blocks of 64 KiB (it sends what lies behind its buffer, and tries for ever
+# when nothing does).
+BLOCK=32768
+blast_to_guest() {
+	client perl bench/blast to $GUEST:9999 tcpblast -o -d "$1" -s $BLOCK -c "$1" $GUEST:9999 ||
+		vmm_failed "tcpblast to the guest failed"
+}
+blast_to_host() {
+	rm -f "$T/sink"
+	client perl bench/blast from $HOST:9999 $((BLOCK * $1)) "$T/sink" >"$T/blast" &
+	local sink=$!
+	until [ -e "$T/sink" ]; do
+		kill -0 $sink 2>/dev/null || vmm_failed "nobody listens for the guest's tcpblast"
+		sleep 0.02
+	done
+	guest "tcpblast -o -d $1 -s $BLOCK -c $1 $HOST:9999" >"$T/blaster" ||
+		vmm_failed "tcpblast in the guest failed: $(tail -n 1 "$T/blaster")"
+	wait $sink || vmm_failed "what the guest's tcpblast sent did not arrive"
+	cat "$T/blast"
+}
+
+# device PROGRAM OPTIONS...: a run of backend.c; its figures are in $passed $busy
+# $calls $irqs $kicks.  Frames of the host's own would be taken for its.
+device() {
+	local said
+	echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
+	said=$(taskset -c "$cpu_io,$cpu_guest" "$@" --cpus "$cpu_io,$cpu_guest") || fail "no figures: $*"
+	read -r passed busy calls irqs kicks <<<"$said"
+}
+
+# What several benches measure of a guest: traffic_rows says it, traffic ROUND
+# COLUMN SECONDS PINGS does it.
+traffic_rows() {
+	group "TCP, host to guest"
+	row h2g.rate high "Mbit/s"
+	counts_rows h2g
+	group "TCP, guest to host"
+	row g2h.rate high "Mbit/s"
+	counts_rows g2h
+	group "ping flood, host to guest"
+	row ping.us low "mean round trip, us"
+	counts_rows ping
+}
+traffic() {
+	counts_begin
+	with_counts "$1" "$2" h2g h2g.rate iperf "$3"
+	with_counts "$1" "$2" g2h g2h.rate iperf "$3" -R
+	with_counts "$1" "$2" ping ping.us flood "$4"
+}
+
+# boot_all COLUMN...: the guests of a bench, each with its services, at rest.
+boot_all() {
+	local c
+	for c; do
+		step "booting ${title[$c]:-$c}"
+		vmm_start "$c"
+		features_described "$c"
+		services_start
+		iperf 1 >/dev/null # what is slow but once is not to be the first's
+		vmm_rest
+	done
 }

@@ -2,12 +2,14 @@
 # ringlet: `make help` lists the targets.
 #
 # SAN=address,undefined or SAN=thread builds the same things with a sanitizer
-# in a directory of their own.
+# in a directory of their own; so does COUNTERS=no without the device's counters,
+# to see what these cost.
 
 CC ?= cc
 SAN ?=
+COUNTERS ?= yes
 comma := ,
-B := build$(if $(SAN),/$(firstword $(subst $(comma), ,$(SAN))))
+B := build$(if $(SAN),/$(firstword $(subst $(comma), ,$(SAN))))$(if $(filter no,$(COUNTERS)),/no-counters)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes -Wundef \
 	-Wpointer-arith -Wwrite-strings -Werror=implicit -Werror=incompatible-pointer-types
@@ -16,6 +18,9 @@ WARNINGS += -Werror
 endif
 CFLAGS ?= -O2 -g
 CFLAGS += -std=gnu17 -pthread -Iinclude -D_GNU_SOURCE -fno-common -fno-strict-aliasing $(WARNINGS)
+ifeq ($(COUNTERS),no)
+CFLAGS += -DNO_COUNTERS
+endif
 LDLIBS += -luring -lcap-ng
 ifneq ($(SAN),)
 CFLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
@@ -40,6 +45,7 @@ GUEST_ELFS := $(GUESTS:%=$(B)/guest/%.elf)
 
 TESTLIB := $(B)/tests/driver.o $(B)/tests/capture.o
 TESTS := $(patsubst %.c,$(B)/%,$(filter-out tests/driver.c tests/capture.c,$(wildcard tests/*.c)))
+BENCHES := $(patsubst %.c,$(B)/%,$(wildcard bench/*.c))
 
 all: $(B)/ringlet ## build build/ringlet (default)
 
@@ -77,9 +83,14 @@ $(B)/vmm/guests.o: CFLAGS += -DGUEST_DIR='"$(B)/guest/"'
 $(B)/tests/%: $(B)/tests/%.o $(TESTLIB) $(B)/libringlet.a
 	$(say) LD $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-.SECONDARY: $(TESTS:=.o) $(TESTLIB)
+# Those of the benches need only the driver of them.
+$(B)/bench/%: $(B)/bench/%.o $(B)/tests/driver.o $(B)/libringlet.a
+	$(say) LD $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+.SECONDARY: $(TESTS:=.o) $(TESTLIB) $(BENCHES:=.o)
 
 test-programs: $(TESTS)
+bench-programs: $(BENCHES)
 
 deps: ## install what building, testing and the demo need (Debian, apt)
 	tests/deps
@@ -92,7 +103,7 @@ demo: deps ## boot a stock Debian guest on the network, ping and blast it
 PARALLEL = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
 check: deps ## all tests, real guests included; ends in "N passed, N failed, N skipped"
-	$(MAKE) $(PARALLEL) WERROR=1 all test-programs
+	$(MAKE) $(PARALLEL) WERROR=1 all test-programs bench-programs
 	$(MAKE) $(PARALLEL) WERROR=1 SAN=address,undefined all test-programs
 	$(MAKE) $(PARALLEL) WERROR=1 SAN=thread test-programs
 	tests/run
@@ -101,9 +112,10 @@ quick: ## the tests that need no guest
 	$(MAKE) WERROR=1 all test-programs
 	tests/run --quick
 
-bench: ## the short set of benches, as ratios, with pictures
+bench: ## the short set of benches: the device, 2009's table, the peers, starting
 	tests/deps bench
-	$(MAKE) all
+	$(MAKE) all bench-programs
+	$(MAKE) COUNTERS=no bench-programs
 	bench/run
 
 install: all ## install the program and its manual page below PREFIX
@@ -111,7 +123,7 @@ install: all ## install the program and its manual page below PREFIX
 	install -Dm644 vmm/ringlet.1 $(DESTDIR)$(PREFIX)/share/man/man1/ringlet.1
 
 clean: ## remove what was built (downloads stay: make distclean)
-	rm -rf build/ringlet build/*.a build/guest/*.[od] build/guest/*.elf build/virtio build/devices build/vmm build/tests build/address build/thread
+	rm -rf build/ringlet build/*.a build/guest/*.[od] build/guest/*.elf build/virtio build/devices build/vmm build/tests build/address build/thread build/no-counters build/bench/backend*
 
 distclean: ## remove everything that was built or downloaded
 	rm -rf build
@@ -119,5 +131,5 @@ distclean: ## remove everything that was built or downloaded
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
 
-.PHONY: all test-programs deps demo check quick bench install clean distclean help
--include $(LIB:.o=.d) $(GUEST_ELFS:.elf=.d) $(B)/guest/lib.d $(B)/guest/net.d $(B)/vmm/main.d $(patsubst %.c,$(B)/%.d,$(wildcard tests/*.c))
+.PHONY: all test-programs bench-programs deps demo check quick bench install clean distclean help
+-include $(LIB:.o=.d) $(GUEST_ELFS:.elf=.d) $(B)/guest/lib.d $(B)/guest/net.d $(B)/vmm/main.d $(patsubst %.c,$(B)/%.d,$(wildcard tests/*.c bench/*.c))

@@ -712,10 +712,9 @@ blast_to_host() {
 }
 
 # device PROGRAM OPTIONS...: a run of backend.c; its figures are in $passed $busy
-# $calls $irqs $kicks.  Frames of the host's own would be taken for its.
+# $calls $irqs $kicks.
 device() {
 	local said
-	echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
 	said=$(taskset -c "$cpu_io,$cpu_guest" "$@" --cpus "$cpu_io,$cpu_guest") || fail "no figures: $*"
 	read -r passed busy calls irqs kicks <<<"$said"
 }

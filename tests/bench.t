@@ -4,10 +4,10 @@
 # bench.t - what the benches do with their samples: medians, ratios, intervals,
 # comparisons, JSON; all of it against files of which the answer is known by
 # hand.  And that a figure which was not measured is never one: it ends the
-# bench.  Boots nothing.
+# bench.  Boots nothing; the device alone moves some frames through a tap.
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
-plan 52
+plan 60
 
 TAB=$'\t'
 
@@ -163,3 +163,20 @@ is "a hypervisor that is not installed is left out, ringlet is not" "$said" ring
 like "by name, and with the package" "$(<"$T/err")" "*QEMU microvm is left out: /nowhere/qemu is missing or does not run: apt-get install qemu-system-x86*QEMU q35 PCI is left out:*"
 said=$(BENCH_RESULTS=$T/p timeout 60 "$T/peerless" ,ringlet-poll, 2>"$T/err")
 is "what --only does not name is not there, and nothing is said of it" "$said$(<"$T/err")" ""
+
+# --- the device alone ---
+
+backend() { build/bench/backend --batch 8 --packets 800 "$@" 2>&1; }
+figures='+([0-9.]) +([0-9.]) @(-|+([0-9.])) +([0-9.]) +([0-9.])'
+for way in tx rx; do
+	for engine in uring poll bare; do
+		said=$(backend --engine $engine --way $way --size 65214)
+		if [[ $said = *"no io_uring here" ]]; then
+			skip "$engine moves large frames, $way" "$said"
+		else
+			like "$engine moves large frames, $way" "$said" "$figures"
+		fi
+	done
+done
+like "a frame that is too small is refused" "$(backend --size 59)" "backend: --size 59: frames have 60 to 65214 bytes"
+like "a batch that the ring cannot hold too" "$(backend --engine poll --batch 2000)" "backend: a batch of 2000 is more than the ring holds"

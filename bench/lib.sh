@@ -299,7 +299,7 @@ in_turn() {
 declare -A keys=([ringlet-uring]=io=uring [ringlet-poll]=io=poll)
 declare -A title=([ringlet-uring]="ringlet uring" [ringlet-poll]="ringlet poll"
 	[qemu-off]="QEMU microvm" [qemu-on]="microvm vhost" [q35-off]="QEMU q35 PCI" [q35-on]="q35 PCI vhost")
-vcpus=1 pin=yes qemu_cpu=host qemu_device="" qemu_bios=""
+vcpus=1 pin=yes qemu_cpu=host qemu_device=""
 
 # Every guest has a number, and by it a tap and a network of its own.
 declare -A number=() stats_of=() vhost_of=()
@@ -324,7 +324,8 @@ vmm_command() {
 		command+=(build/ringlet run -m "${MEMORY}M" -c "$vcpus" -k "$kernel" ${initrd:+-i "$initrd"} -p "${PARAMS#* * }"
 			-n "tap=$TAP,mac=$MAC${keys[$kind]:+,${keys[$kind]}}${pin:+,cpus=$cpu_io}" ${pin:+--pin "$cpu_guest"})
 		return ;;
-	qemu-*) machine=(-M "microvm,pic=off,pit=off,rtc=off" -global virtio-mmio.force-legacy=false) device=virtio-net-device ;;
+	# qboot is Debian's choice for it, and done much sooner than SeaBIOS.
+	qemu-*) machine=(-M "microvm,pic=off,pit=off,rtc=off" -bios qboot.rom -global virtio-mmio.force-legacy=false) device=virtio-net-device ;;
 	q35-*) machine=(-M q35 -vga none) device=virtio-net-pci,romfile= ;;
 	*) fail "$1: no such hypervisor" ;;
 	esac
@@ -334,7 +335,7 @@ vmm_command() {
 	[ -z "$qemu_library" ] ||
 		command+=(-L build/qemu/usr/share/qemu -L build/qemu/usr/share/seabios
 			-L /usr/share/qemu -L /usr/share/seabios)
-	command+=(${qemu_bios:+-bios "$qemu_bios"} -chardev "stdio,id=con,signal=off" -serial chardev:con
+	command+=(-chardev "stdio,id=con,signal=off" -serial chardev:con
 		-kernel "$kernel" ${initrd:+-initrd "$initrd"} -append "$PARAMS"
 		-netdev "tap,id=n,ifname=$TAP,script=no,downscript=no,vhost=${kind#*-}"
 		-device "$device,netdev=n,mac=$MAC$qemu_device")

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+/*
+ * netns.c - a network without rights: in a user namespace of his own everybody
+ * may do what root may do, to what belongs to that namespace.
+ */
+#include "netns.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "log.h"
+
+static pid_t peer;
+static int go = -1; /* what is written there starts the peer */
+
+static bool have(unsigned capability)
+{
+	capng_get_caps_process();
+	return capng_have_capability(CAPNG_EFFECTIVE, capability);
+}
+
+bool netns_may_configure(void)
+{
+	return have(CAP_NET_ADMIN);
+}
+
+static bool write_file(const char *name, const char *text)
+{
+	int fd = open(name, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+/* What to do where they are forbidden depends on who forbids them. */
+static const char *remedy(int e)
+{
+	if (!access("/proc/sys/kernel/unprivileged_userns_clone", F_OK) && e == EPERM)
+		return "sysctl -w kernel.unprivileged_userns_clone=1";
+	if (!access("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", F_OK) && e != ENOSPC)
+		return "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0";
+	return "sysctl -w user.max_user_namespaces=10000";
+}
+
+static void lo_up(void)
+{
+	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (s >= 0 && ioctl(s, SIOCSIFFLAGS, &ifr))
+		info("cannot bring lo up: %s", strerror(errno));
+	close(s);
+}
+
+int netns_enter(char *err, size_t err_size)
+{
+	char uid[64], gid[64];
+	bool root = have(CAP_SYS_ADMIN);
+	int e;
+
+	/* Everybody remains who he is: files are made by the user as ever. */
+	snprintf(uid, sizeof(uid), "%u %u 1", geteuid(), geteuid());
+	snprintf(gid, sizeof(gid), "%u %u 1", getegid(), getegid());
+	if (unshare(root ? CLONE_NEWNET : CLONE_NEWUSER | CLONE_NEWNET) ||
+	    (!root && (!write_file("/proc/self/setgroups", "deny") || !write_file("/proc/self/uid_map", uid) ||
+		       !write_file("/proc/self/gid_map", gid)))) {
+		e = errno;
+		snprintf(err, err_size, "no network namespace of our own: %s; this host forbids user namespaces: '%s' allows them, or name a tap of yours with --net tap=",
+			 strerror(e), remedy(e));
+		return -1;
+	}
+	lo_up();
+	return 0;
+}
+
+static _Noreturn void run_peer(const char *command, int ready)
+{
+	char c;
+
+	/* In a user namespace an ordinary user's rights end with exec, unless ambient. */
+	capng_get_caps_process();
+	if (geteuid()) {
+		capng_updatev(CAPNG_ADD, CAPNG_INHERITABLE | CAPNG_AMBIENT, CAP_NET_ADMIN, CAP_NET_RAW, -1);
+		capng_apply(CAPNG_SELECT_ALL);
+	}
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	dup2(STDERR_FILENO, STDOUT_FILENO);
+	if (read(ready, &c, 1) == 1)
+		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	_exit(127);
+}
+
+void netns_prepare_peer(const char *command)
+{
+	int fd[2];
+
+	if (pipe2(fd, O_CLOEXEC))
+		die("cannot start --ns-exec: %s", strerror(errno));
+	peer = fork();
+	if (peer < 0)
+		die("cannot start --ns-exec: %s", strerror(errno));
+	if (!peer) {
+		close(fd[1]);
+		run_peer(command, fd[0]);
+	}
+	close(fd[0]);
+	go = fd[1];
+}
+
+void netns_start_peer(void)
+{
+	if (go >= 0 && write(go, "", 1) != 1)
+		warn("--ns-exec: it is gone");
+}
+
+void netns_end_peer(void)
+{
+	if (peer <= 0)
+		return;
+	close(go);
+	kill(-peer, SIGTERM);
+	kill(peer, SIGTERM);
+	waitpid(peer, NULL, 0);
+}

@@ -79,6 +79,18 @@ $(GUEST_ELFS): %.elf: %.o $(B)/guest/entry.o $(B)/guest/lib.o $(B)/guest/net.o g
 $(B)/vmm/guests.o: $(GUEST_ELFS)
 $(B)/vmm/guests.o: CFLAGS += -DGUEST_DIR='"$(B)/guest/"'
 
+# The first program of a guest that runs a command, without a C library; it is
+# part of ringlet.
+RUN_CFLAGS := -std=gnu17 -D_GNU_SOURCE -Os -ffreestanding -fno-pic -fno-stack-protector \
+	-fno-asynchronous-unwind-tables -fcf-protection=none -mgeneral-regs-only $(WARNINGS)
+$(B)/guest/run: guest/run.c guest/sys.h include/session.h Makefile
+	@mkdir -p $(@D)
+	$(say) CC $<
+	$(Q)$(CC) $(RUN_CFLAGS) $(if $(WERROR),-Werror) -nostdlib -static -no-pie -Wl,-s \
+		-Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,norelro -o $@ $<
+$(B)/vmm/command_files.o: $(B)/guest/run
+$(B)/vmm/command_files.o: CFLAGS += -DGUEST_RUN='"$(B)/guest/run"'
+
 # One program per tests/*.c; new ones are found by themselves.
 $(B)/tests/%: $(B)/tests/%.o $(TESTLIB) $(B)/libringlet.a
 	$(say) LD $@
@@ -123,7 +135,7 @@ install: all ## install the program and its manual page below PREFIX
 	install -Dm644 vmm/ringlet.1 $(DESTDIR)$(PREFIX)/share/man/man1/ringlet.1
 
 clean: ## remove what was built (downloads stay: make distclean)
-	rm -rf build/ringlet build/*.a build/guest/*.[od] build/guest/*.elf build/virtio build/devices build/vmm build/tests build/address build/thread build/no-counters build/bench/backend*
+	rm -rf build/ringlet build/*.a build/guest/*.[od] build/guest/*.elf build/guest/run build/virtio build/devices build/vmm build/tests build/address build/thread build/no-counters build/bench/backend*
 
 distclean: ## remove everything that was built or downloaded
 	rm -rf build

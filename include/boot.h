@@ -37,11 +37,20 @@ struct boot_entry {
 #define BOOT_TSS 0x28
 #define BOOT_GDT_LIMIT 0x37 /* the table's size - 1, as for GDTR */
 
+/* An initrd that is made and not read: it comes behind the other, if there is one. */
+struct boot_made {
+	u64 size;
+	/* Write size bytes.  0, or -1 and a sentence. */
+	int (*write)(const void *opaque, void *to, char *err, size_t err_size);
+	const void *opaque;
+};
+
 struct boot_request {
 	const char *kernel;  /* file name */
 	const char *initrd;  /* file name or NULL */
 	const char *cmdline; /* whole command line, without terminating newline */
 	u64 rsdp;	     /* gpa of the ACPI root pointer */
+	const struct boot_made *made; /* or NULL */
 };
 
 /* One entry of the guest's memory map, as the kernel is told of it. */
@@ -60,6 +69,13 @@ unsigned boot_memory_map(const struct mem *m, struct boot_range map[BOOT_MAX_RAN
  */
 int boot_load(const struct mem *m, const struct boot_request *req, struct boot_entry *entry,
 	      char *err, size_t err_size) MUST_CHECK;
+
+/*
+ * The release a kernel says it is, "6.1.0-18-amd64": of a bzImage its header
+ * tells, in a vmlinux it is looked for.  false: it says nothing.
+ */
+#define BOOT_VERSION 65
+bool boot_version(const char *kernel, char version[BOOT_VERSION]);
 
 /*
  * Look at the kernel file only: 0 when it is one that boot_load() would

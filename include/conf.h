@@ -11,7 +11,8 @@
 #include "report.h"
 
 enum conf_verb { VERB_RUN, VERB_PROBE, VERB_STAT, VERB_LIST, VERB_VERSION, VERB_HELP };
-enum conf_net_mode { NET_NONE, NET_TAP };
+/* NET_NS: a tap in a network namespace of ringlet's own. */
+enum conf_net_mode { NET_NONE, NET_TAP, NET_NS };
 enum conf_io { IO_URING, IO_POLL };
 
 #define CONF_MAX_PINS 64
@@ -23,6 +24,7 @@ struct conf_cpus {
 
 struct conf_net {
 	enum conf_net_mode mode;
+	bool may_be_ns; /* NET_TAP, and nobody said so nor named a tap */
 	char tap[16];	/* interface name, "" = let the kernel choose ringlet%d */
 	int fd;		/* an open tap, or -1 */
 	u8 mac[6];	/* with a tap always set: random, locally administered, if not given */
@@ -70,6 +72,12 @@ struct conf {
 	struct conf_net net;
 	struct conf_cpus pin; /* processors for the vCPU threads, in turn */
 	unsigned timeout;     /* seconds, 0 = none */
+	const char *ns_exec;  /* shell command for the other end of a NET_NS, or NULL */
+	/* Words behind "--" (NULL: there was no "--"), --copy's, --env's; ended by NULL. */
+	char **command, **copies, **environ;
+	const char *cwd, *out; /* directories: the command's, the one for its files; or NULL */
+	const char *save_initrd; /* file for a copy of the initramfs that is made, or NULL */
+	bool session;	      /* a command is run, or a shell; set by main */
 	const char *user;     /* whom to become, NULL = nobody if root */
 	struct conf_stats stats;
 	const char *name;     /* of the guest, NULL: by its process */
@@ -99,6 +107,9 @@ char *conf_to_command(const struct conf *c);
  * then the user's own, which therefore win.  malloc'ed.
  */
 char *conf_guest_cmdline(const struct conf *c);
+
+/* Make it NET_NS, with addresses if there are none. */
+void conf_net_in_namespace(struct conf_net *net);
 
 /* The help text, on stdout. */
 void conf_help(void);

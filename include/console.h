@@ -23,8 +23,28 @@ void console_close(void);
  */
 void console_block_signals(void (*asked)(void));
 
-/* Main thread: have console_run() call back while fd is readable; three can. */
-void console_watch(int fd, void (*call)(void));
+/*
+ * Main thread: have console_run() call back while fd is readable, or whatever
+ * else of poll()'s events console_want() names later (0: not for now).  Eight
+ * can; returns which it is.
+ */
+unsigned console_watch(int fd, void (*call)(void));
+void console_want(unsigned watch, short events);
+
+/*
+ * Main thread, before console_block_signals(): standard input and output are
+ * somebody else's.  What comes by the serial port is kept, only its last lines,
+ * or with show also written to standard error.  on_signal may take a signal
+ * (true) before it ends us.
+ */
+void console_detach(bool show, bool (*on_signal)(int signo));
+/* What was kept, on standard error. */
+void console_say_last(void);
+/*
+ * What the user typed, without what is said to ringlet (the Ctrl-A keys, if the
+ * terminal is raw); in place, returns how much is left.
+ */
+size_t console_typed(struct vm *vm, u8 *buf, size_t n);
 
 /*
  * Main thread: carry characters between the terminal and the guest until the

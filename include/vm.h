@@ -33,6 +33,7 @@ enum vm_end {
 	VM_TIMEOUT,
 	VM_QUIT,     /* the user typed Ctrl-A x */
 	VM_SIGNAL,   /* SIGINT, SIGTERM, SIGHUP */
+	VM_EXIT,     /* the command that it was to run ended */
 };
 
 /*

@@ -11,7 +11,7 @@
 # Needs root: it hides, forbids and occupies devices, in namespaces of its own.
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
-plan 107
+plan 110
 
 top=$PWD
 ringlet=$T/ringlet # where an ordinary user may run it too
@@ -143,6 +143,18 @@ refused "no right to make a tap, and how to have one made" 125 \
 ip tuntap add theirs mode tap user root
 refused "a tap that belongs to another user" 125 "no right to use theirs: it belongs to another user; *" \
 	with_dev "kvm=666 tun=666" "${NOBODY[@]}" "${R[@]}" -n tap=theirs "$T/off"
+
+# --- a network without rights ---
+
+run with_dev "kvm=666 tun=666" "${NOBODY[@]}" "${R[@]}" -n mtu=1400 --timeout 2 \
+	--ns-exec "ip -o -4 addr; ping -c 1 192.168.77.1; sleep 100; echo late" "$T/halt"
+like "who may not make a tap has one in a namespace of his own, and is told" "$status $err" \
+	"36 ringlet: no right to make a tap: the guest's network is a namespace of its own (mode=ns)*ringlet0 *192.168.77.1/24*1 received*"
+is "of which nothing is left" "$left" ""
+forbidden() { unshare -U -r sh -c 'echo 0 >/proc/sys/user/max_user_namespaces; exec setpriv --bounding-set=-all "$@"' sh "$@"; }
+refused "user namespaces that are forbidden, and how to allow them" 125 \
+	"no network namespace of our own: No space left on device; this host forbids user namespaces: 'sysctl -w user.max_user_namespaces=10000' allows them, *" \
+	forbidden "${R[@]}" -n ns "$T/off"
 boot busy -n tap=busy "$T/halt"
 until_true 10 says "$T/busy.out" up
 refused "a tap that is in use" 125 "busy is in use by another program: *" "${R[@]}" -n tap=busy "$T/off"

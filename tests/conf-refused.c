@@ -31,13 +31,21 @@ static void missing_values(void)
 	refused("--dry-run=yes", "option '--dry-run' takes no value; leave '=yes' away");
 }
 
+static void guests_run_no_commands(void)
+{
+	struct words w;
+
+	split(&w, "guest:hello -- true");
+	refused_words(&w, "ringlet: guest:hello runs no commands; name a Linux kernel\n");
+}
+
 static void kernels_more_than_one(void)
 {
 	refused("bzImage", "only one kernel can be booted, and both 'vmlinux' and 'bzImage' are "
 			   "named; the guest's parameters go behind --params");
 	refused("-k bzImage", "only one kernel can be booted, and both 'vmlinux' and 'bzImage' are "
 			      "named; the guest's parameters go behind --params");
-	refused("-- -v", "only one kernel can be booted, and both 'vmlinux' and '-v' are "
+	refused("-v x", "only one kernel can be booted, and both 'vmlinux' and 'x' are "
 			 "named; the guest's parameters go behind --params");
 }
 
@@ -110,11 +118,17 @@ static void unknown_keys(void)
 		"unknown key 'indirect_desc' in --net; did you mean 'indirect'?");
 	refused("-n notf_caol=off", "unknown key 'notf_caol' in --net; did you mean 'notf_coal'?");
 	refused("-n csum", "unknown word 'csum' in --net; did you mean 'csum=...'?");
-	refused("--net user", "unknown word 'user' in --net; write tap, none, or KEY=VALUE");
+	refused("--copy a:b", "--copy b: a directory of the guest's begins with a slash");
+	refused("--cwd a", "--cwd a: a directory of the guest's begins with a slash");
+	refused("--env =a", "--env =a: not NAME=VALUE; write it like LANG=C");
+	refused("--env a", "--env a: not NAME=VALUE; write it like LANG=C");
+	refused("--ns-exec a", "--ns-exec a: there is no namespace to run it in; write --net ns");
+	refused("-n ns,fd=5", "--net ns,fd=5: the tap of fd= is in a namespace already; leave mode ns away");
+	refused("--net user", "unknown word 'user' in --net; write tap, ns, none, or KEY=VALUE");
 	refused("--net tpa", "unknown word 'tpa' in --net; did you mean 'tap'?");
 	refused("--net tap,mtu", "unknown word 'mtu' in --net; did you mean 'mtu=...'?");
 	refused("--net mode=tapp", "--net mode=tapp: not known; did you mean 'tap'?");
-	refused("--net mode=user", "--net mode=user: not known; write none or tap");
+	refused("--net mode=user", "--net mode=user: not known; write none, tap or ns");
 	refused("--net io=urring", "--net io=urring: not known; did you mean 'uring'?");
 	refused("--net io=aio", "--net io=aio: not known; write uring or poll");
 	refused("--net tap,,mtu=1500", "an entry of --net is empty; put exactly one comma between "
@@ -211,8 +225,8 @@ static void bad_key_values(void)
 	refused("-n queue_size=2048", "--net queue_size=2048: not a number from 32 to 1024");
 	refused("-n queue_size=48", "--net queue_size=48: not a power of two; write 256, 512 or "
 				    "1024");
-	refused("-n cpus=1,2x", "unknown word '2x' in --net; write tap, none, or KEY=VALUE");
-	refused("-n cpus=1,x-2", "unknown word 'x-2' in --net; write tap, none, or KEY=VALUE");
+	refused("-n cpus=1,2x", "unknown word '2x' in --net; write tap, ns, none, or KEY=VALUE");
+	refused("-n cpus=1,x-2", "unknown word 'x-2' in --net; write tap, ns, none, or KEY=VALUE");
 	refused("-n cpus=1::2", "--net cpus=1::2: '' is not a processor's number; write a list like "
 				"1,3-5");
 }
@@ -372,6 +386,7 @@ int main(void)
 		{ "an unknown option is named, with the nearest one", unknown_options },
 		{ "a missing or superfluous value is named, with an example", missing_values },
 		{ "a second kernel is refused", kernels_more_than_one },
+		{ "a command for one of ringlet's own guests is refused", guests_run_no_commands },
 		{ "a wrong size is refused with the right one", bad_sizes },
 		{ "a wrong number or list is refused with its limits", bad_numbers },
 		{ "control characters and empty words are refused", control_characters },

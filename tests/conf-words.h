@@ -149,6 +149,17 @@ static inline bool same_text(const char *a, const char *b)
 }
 
 /* Everything but how the kernel's name was come by. */
+static inline bool same_words(char *const *a, char *const *b)
+{
+	size_t i = 0;
+
+	if (!a || !b)
+		return !a && !b;
+	while (a[i] && b[i] && !strcmp(a[i], b[i]))
+		i++;
+	return !a[i] && !b[i];
+}
+
 static inline void check_same(const struct conf *a, const struct conf *b)
 {
 	const struct conf_net *n = &a->net, *m = &b->net;
@@ -158,6 +169,13 @@ static inline void check_same(const struct conf *a, const struct conf *b)
 	CHECK(same_text(a->initrd, b->initrd));
 	CHECK(same_text(a->params, b->params));
 	CHECK(same_text(a->user, b->user));
+	CHECK(same_text(a->cwd, b->cwd));
+	CHECK(same_text(a->out, b->out));
+	CHECK(same_text(a->save_initrd, b->save_initrd));
+	CHECK(same_text(a->ns_exec, b->ns_exec));
+	CHECK(same_words(a->command, b->command));
+	CHECK(same_words(a->copies, b->copies));
+	CHECK(same_words(a->environ, b->environ));
 	CHECK_EQ(a->mem, b->mem);
 	CHECK_EQ(a->cpus, b->cpus);
 	CHECK_EQ(a->timeout, b->timeout);

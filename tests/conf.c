@@ -38,7 +38,7 @@ static void every_option_arrives(void)
 	struct conf c;
 
 	parse(&c, "run -i rd -p one -m 1G -c 4 --pin 3,1-2 --timeout 60 --user alice "
-		  "--mmio-strict --dry-run -v -p two --nographic -- -kernel-");
+		  "--mmio-strict --dry-run -v -p two --nographic -k -kernel-");
 	CHECK_STR(c.kernel, "-kernel-");
 	CHECK_STR(c.initrd, "rd");
 	CHECK_STR(c.params, "one two");
@@ -51,6 +51,45 @@ static void every_option_arrives(void)
 	CHECK_EQ(c.timeout, 60);
 	CHECK_STR(c.user, "alice");
 	CHECK(c.net.mmio_strict && c.dry_run && c.verbose);
+	conf_free(&c);
+}
+
+static void commands(void)
+{
+	struct words w;
+	struct conf c;
+
+	/* What is behind "--" may be anything. */
+	split_at(&w, "vmlinux|--|sh|-c|a\nb|--", "|");
+	parse_words(&c, &w);
+	CHECK_STR(c.kernel, "vmlinux");
+	CHECK_STR(c.command[0], "sh");
+	CHECK_STR(c.command[1], "-c");
+	CHECK_STR(c.command[2], "a\nb");
+	CHECK_STR(c.command[3], "--");
+	CHECK(!c.command[4]);
+	conf_free(&c);
+
+	parse(&c, "--copy a:/b --copy c --env X= --cwd /d --out e --save-initrd f -n ns --ns-exec g vmlinux --");
+	CHECK(c.command && !c.command[0]);
+	CHECK_STR(c.copies[0], "a:/b");
+	CHECK_STR(c.copies[1], "c");
+	CHECK(!c.copies[2]);
+	CHECK_STR(c.environ[0], "X=");
+	CHECK_STR(c.cwd, "/d");
+	CHECK_STR(c.out, "e");
+	CHECK_STR(c.save_initrd, "f");
+	CHECK_STR(c.ns_exec, "g");
+	CHECK_EQ(c.net.mode, NET_NS);
+	CHECK_EQ(c.net.host_ip, inet_addr("192.168.77.1"));
+	CHECK_EQ(c.net.guest_ip, inet_addr("192.168.77.2"));
+	conf_free(&c);
+
+	parse(&c, "vmlinux -n mtu=1400");
+	CHECK(!c.command && c.net.may_be_ns);
+	conf_free(&c);
+	parse(&c, "vmlinux -n tap,mtu=1400");
+	CHECK(!c.net.may_be_ns);
 	conf_free(&c);
 }
 
@@ -444,6 +483,7 @@ int main(void)
 	static const struct check_test tests[] = {
 		{ "without options there are defaults", defaults },
 		{ "every option arrives in the configuration", every_option_arrives },
+		{ "a command and what belongs to it", commands },
 		{ "all spellings of a command line mean the same", spellings_agree },
 		{ "parameters may follow -p directly", attached_parameters },
 		{ "a size has a suffix or counts MiB", sizes },

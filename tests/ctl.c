@@ -26,10 +26,11 @@ static int watched = -1;
 static void (*served)(void);
 
 /* Stands in for the console's: main's loop is turns(), below. */
-void console_watch(int fd, void (*call)(void))
+unsigned console_watch(int fd, void (*call)(void))
 {
 	watched = fd;
 	served = call;
+	return 0;
 }
 
 /* --- a server with a few commands -------------------------------------------------- */

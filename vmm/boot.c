@@ -11,6 +11,7 @@
 #include "boot_internal.h"
 
 #include <string.h>
+#include <sys/mman.h>
 
 #include "layout.h"
 #include "mem.h"
@@ -49,10 +50,9 @@ static int too_small(const struct boot_file *f, u64 have, u64 need, bool initrd)
  * guests of less than about 100 MiB.
  */
 static int place(const struct mem *m, const struct boot_file *kernel, const struct boot_kernel *k,
-		 const struct boot_file *initrd, struct boot_entry *entry)
+		 const struct boot_file *initrd, u64 size, struct boot_entry *entry)
 {
 	u64 low = m->region[0].size;
-	u64 size = initrd ? initrd->size : 0;
 	u64 bottom = ALIGN_UP(k->end, GUEST_PAGE);
 	u64 need = bottom + ALIGN_UP(size, GUEST_PAGE);
 	u64 top = MIN(low, k->initrd_limit) & ~(GUEST_PAGE - 1);
@@ -78,7 +78,7 @@ static int place(const struct mem *m, const struct boot_file *kernel, const stru
 		   ((k->start - size) & ~(GUEST_PAGE - 1)) + size <= k->initrd_limit) {
 		entry->initrd = (k->start - size) & ~(GUEST_PAGE - 1);
 	} else if (need <= most) {
-		return too_small(kernel, m->size, need, true);
+		return too_small(kernel, m->size, need, size);
 	} else {
 		return boot_fail(initrd,
 				 "it has %llu MiB, and this kernel takes %llu MiB at the most; leave out "
@@ -118,32 +118,51 @@ static int load_stretch(const struct mem *m, const struct boot_file *f, const st
 	return 0;
 }
 
+/*
+ * The file and behind it what is made: the kernel takes archives in a row, each
+ * beginning at a multiple of 4, and of two files with one name the later one.
+ */
+static int load_initrd(const struct mem *m, const struct boot_request *req, const struct boot_file *initrd,
+		       const struct boot_entry *entry)
+{
+	u64 room = entry->initrd_end - entry->initrd - (req->made ? req->made->size : 0);
+	struct boot_segment file = { .gpa = entry->initrd, .mem_size = room };
+	u8 *to;
+
+	if (req->initrd) {
+		file.file_size = initrd->size;
+		if (load_stretch(m, initrd, &file))
+			return -1;
+	}
+	if (!req->made)
+		return 0;
+	to = mem_at(m, entry->initrd + room, req->made->size);
+	if (!to)
+		return boot_fail(initrd, "it would have to be loaded outside of memory");
+	return req->made->write(req->made->opaque, to, initrd->err, initrd->err_size);
+}
+
 static int load_all(const struct mem *m, const struct boot_request *req,
 		    const struct boot_file *kernel, const struct boot_kernel *k,
 		    const struct boot_file *initrd, struct boot_entry *entry)
 {
 	u64 cmdline_max = MIN(k->cmdline_max, LAYOUT_CMDLINE_MAX - 1);
+	u64 size = req->made ? req->made->size : 0;
 
 	if (strlen(req->cmdline) > cmdline_max)
 		return boot_fail(kernel,
 				 "the guest's command line has %zu characters and this kernel takes "
 				 "%llu at the most; shorten -p",
 				 strlen(req->cmdline), (unsigned long long)cmdline_max);
-	if (place(m, kernel, k, initrd, entry))
+	if (req->initrd)
+		size += req->made ? ALIGN_UP(initrd->size, 4) : initrd->size;
+	if (place(m, kernel, k, initrd, size, entry))
 		return -1;
 	for (unsigned i = 0; i < k->nsegments; i++)
 		if (load_stretch(m, kernel, &k->segment[i]))
 			return -1;
-	if (initrd) {
-		struct boot_segment whole = {
-			.file_size = initrd->size,
-			.gpa = entry->initrd,
-			.mem_size = initrd->size,
-		};
-
-		if (load_stretch(m, initrd, &whole))
-			return -1;
-	}
+	if (size && load_initrd(m, req, initrd, entry))
+		return -1;
 	entry->protocol = k->protocol;
 	entry->kind = k->kind;
 	entry->rip = k->entry;
@@ -160,7 +179,8 @@ int boot_load(const struct mem *m, const struct boot_request *req, struct boot_e
 		.trouble = "cannot boot", .name = req->kernel, .err = err, .err_size = err_size
 	};
 	struct boot_file initrd = {
-		.trouble = "cannot load the initrd", .name = req->initrd, .err = err, .err_size = err_size
+		.trouble = "cannot load the initrd", .name = req->initrd ? req->initrd : "made for the command",
+		.err = err, .err_size = err_size
 	};
 	struct boot_kernel k;
 	int ret = -1;
@@ -171,7 +191,7 @@ int boot_load(const struct mem *m, const struct boot_request *req, struct boot_e
 		goto close_kernel;
 	if (req->initrd && boot_open(&initrd))
 		goto close_kernel;
-	ret = load_all(m, req, &kernel, &k, req->initrd ? &initrd : NULL, entry);
+	ret = load_all(m, req, &kernel, &k, &initrd, entry);
 	if (req->initrd)
 		boot_close(&initrd);
 close_kernel:
@@ -192,4 +212,55 @@ int boot_probe(const char *kernel, char *err, size_t err_size)
 	ret = plan_kernel(&f, &k);
 	boot_close(&f);
 	return ret;
+}
+
+/* As far as the first blank, if that is a version's length. */
+static bool take_version(const char *text, size_t size, char version[BOOT_VERSION])
+{
+	size_t len = 0;
+
+	while (len < size && text[len] > ' ' && text[len] != '/')
+		len++;
+	if (!len || len == size || len >= BOOT_VERSION)
+		return false;
+	memcpy(version, text, len);
+	version[len] = '\0';
+	return true;
+}
+
+/* What the kernel prints first; the text before it is also in tools' formats. */
+static bool find_version(const struct boot_file *f, char version[BOOT_VERSION])
+{
+	static const char banner[] = "Linux version ";
+	const char *start = mmap(NULL, f->size, PROT_READ, MAP_PRIVATE, f->fd, 0), *p = start;
+	bool found = false;
+
+	if (start == MAP_FAILED)
+		return false;
+	while (!found && (p = memmem(p, f->size - (size_t)(p - start), banner, strlen(banner)))) {
+		p += strlen(banner);
+		found = *p >= '0' && *p <= '9' && take_version(p, f->size - (size_t)(p - start), version);
+	}
+	munmap((void *)start, f->size);
+	return found;
+}
+
+bool boot_version(const char *kernel, char version[BOOT_VERSION])
+{
+	char err[512], text[BOOT_VERSION + 1];
+	struct boot_file f = { .trouble = "", .name = kernel, .err = err, .err_size = sizeof(err) };
+	u16 offset;
+	bool found;
+
+	if (boot_open(&f))
+		return false;
+	if (boot_is_bzimage(&f)) {
+		memcpy(&offset, f.head + 0x20e, sizeof(offset));
+		found = offset && !boot_read(&f, 0x200ULL + offset, text, sizeof(text)) &&
+			take_version(text, sizeof(text), version);
+	} else {
+		found = find_version(&f, version);
+	}
+	boot_close(&f);
+	return found;
 }

@@ -36,6 +36,12 @@ enum option {
 	OPT_NET,
 	OPT_PIN,
 	OPT_TIMEOUT,
+	OPT_NS_EXEC,
+	OPT_COPY,
+	OPT_ENV,
+	OPT_CWD,
+	OPT_OUT,
+	OPT_SAVE_INITRD,
 	OPT_USER,
 	OPT_STATS,
 	OPT_NAME,
@@ -75,6 +81,12 @@ static const struct spelling {
 	{ "-n", OPT_NET, "tap,ip=10.0.0.1/24" },
 	{ "--pin", OPT_PIN, "1,3-5" },
 	{ "--timeout", OPT_TIMEOUT, "60" },
+	{ "--ns-exec", OPT_NS_EXEC, "'ping -c 3 192.168.77.2'" },
+	{ "--copy", OPT_COPY, "src:/src" },
+	{ "--env", OPT_ENV, "LANG=C" },
+	{ "--cwd", OPT_CWD, "/src" },
+	{ "--out", OPT_OUT, "results" },
+	{ "--save-initrd", OPT_SAVE_INITRD, "initrd.cpio" },
 	{ "--user", OPT_USER, "nobody" },
 	{ "--stats", OPT_STATS, "json" },
 	{ "--name", OPT_NAME, "web" },
@@ -255,6 +267,42 @@ static void check_name(const char *where, const char *name)
 			 "with a letter in it", where, name, CONF_MAX_NAME);
 }
 
+/* Append a copy to a list that NULL ends, or that is NULL. */
+static void add_word(char ***list, const char *word)
+{
+	size_t n = 0;
+
+	while (*list && (*list)[n])
+		n++;
+	*list = realloc(*list, (n + 2) * sizeof(**list));
+	if (!*list)
+		die("out of memory while reading the command line");
+	if (word)
+		(*list)[n++] = copy(word);
+	(*list)[n] = NULL;
+}
+
+static void free_words(char **list)
+{
+	for (size_t i = 0; list && list[i]; i++)
+		free(list[i]);
+	free(list);
+}
+
+static void take_environ(struct conf *c, const char *where, const char *value)
+{
+	if (!strchr(value, '=') || *value == '=')
+		die_args("%s%s: not NAME=VALUE; write it like LANG=C", where, value);
+	add_word(&c->environ, value);
+}
+
+static const char *check_guest_dir(const char *where, const char *value)
+{
+	if (*value != '/')
+		die_args("%s%s: a directory of the guest's begins with a slash", where, value);
+	return value;
+}
+
 static void add_params(struct conf *c, const char *value)
 {
 	size_t len = strlen(c->params);
@@ -324,6 +372,26 @@ static bool take_option(struct parse *p, const struct spelling *o, const char *v
 		break;
 	case OPT_TIMEOUT:
 		c->timeout = conf_number(where, value, 1, TIMEOUT_MAX);
+		break;
+	case OPT_NS_EXEC:
+		set_string(&c->ns_exec, value);
+		break;
+	case OPT_COPY:
+		if (strchr(value, ':'))
+			check_guest_dir(where, strchr(value, ':') + 1);
+		add_word(&c->copies, value);
+		break;
+	case OPT_ENV:
+		take_environ(c, where, value);
+		break;
+	case OPT_CWD:
+		set_string(&c->cwd, check_guest_dir(where, value));
+		break;
+	case OPT_OUT:
+		set_string(&c->out, value);
+		break;
+	case OPT_SAVE_INITRD:
+		set_string(&c->save_initrd, value);
 		break;
 	case OPT_USER:
 		set_string(&c->user, value);
@@ -491,11 +559,11 @@ static void check_guest(const char *kernel)
 
 /*
  * A file name or parameter with a line feed in it would break the guest's
- * command line, and the one line that --verbose prints.
+ * command line.  The words of a command may have what they like.
  */
 static void check_words(int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++)
+	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
 		for (const char *s = argv[i]; *s; s++)
 			if (iscntrl((u8)*s))
 				die_args("argument %d has a control character (0x%02x) in it; "
@@ -534,7 +602,6 @@ static int take_verb(struct conf *c, int argc, char **argv)
 void conf_parse(struct conf *c, int argc, char **argv)
 {
 	struct parse p = { .conf = c };
-	bool options_ended = false;
 
 	memset(c, 0, sizeof(*c));
 	c->mem = DEFAULT_MEM;
@@ -547,7 +614,7 @@ void conf_parse(struct conf *c, int argc, char **argv)
 		const struct spelling *o;
 		const char *value;
 
-		if (options_ended || argv[i][0] != '-') {
+		if (argv[i][0] != '-') {
 			if (!argv[i][0])
 				die_args("argument %d is empty; a kernel's file name is expected",
 					 i);
@@ -555,8 +622,10 @@ void conf_parse(struct conf *c, int argc, char **argv)
 			continue;
 		}
 		if (!strcmp(argv[i], "--")) {
-			options_ended = true;
-			continue;
+			add_word(&c->command, NULL);
+			while (++i < argc)
+				add_word(&c->command, argv[i]);
+			break;
 		}
 		o = recognise(argv[i], &value);
 		if (o->example && !is_optional(o) && !value && i + 1 < argc)
@@ -572,6 +641,10 @@ void conf_parse(struct conf *c, int argc, char **argv)
 	}
 	if (c->verb == VERB_STAT || c->verb == VERB_LIST)
 		conf_client_parse(c, argc, argv);
+	if (c->ns_exec && !c->net.may_be_ns && c->net.mode != NET_NS)
+		die_args("--ns-exec %s: there is no namespace to run it in; write --net ns", c->ns_exec);
+	if (c->command && c->kernel && !strncmp(c->kernel, GUEST_PREFIX, strlen(GUEST_PREFIX)))
+		die_args("%s runs no commands; name a Linux kernel", c->kernel);
 	if (c->verb == VERB_RUN && c->kernel)
 		check_guest(c->kernel);
 	else if (c->verb == VERB_RUN)
@@ -586,6 +659,13 @@ void conf_free(struct conf *c)
 	free((char *)c->stats.file);
 	free((char *)c->name);
 	free((char *)c->sock);
+	free((char *)c->ns_exec);
+	free((char *)c->cwd);
+	free((char *)c->out);
+	free((char *)c->save_initrd);
+	free_words(c->command);
+	free_words(c->copies);
+	free_words(c->environ);
 	free(c->params);
 	memset(c, 0, sizeof(*c));
 }

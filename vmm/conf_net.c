@@ -55,15 +55,12 @@ static const struct {
 	{ "host_ip", KEY_IP },
 };
 
-static const char *const mode_names[] = { [NET_NONE] = "none", [NET_TAP] = "tap" };
+static const char *const mode_names[] = { [NET_NONE] = "none", [NET_TAP] = "tap", [NET_NS] = "ns" };
 static const char *const io_names[] = { [IO_URING] = "uring", [IO_POLL] = "poll" };
 static const char *const irq_names[] = {
 	[NET_IRQ_DRAIN] = "drain",     [NET_IRQ_PACKET] = "packet",	[NET_IRQ_DELAY] = "delay",
 	[NET_IRQ_PENDING] = "pending", [NET_IRQ_ADAPTIVE] = "adaptive",
 };
-
-_Static_assert(ARRAY_SIZE(mode_names) == 2 && ARRAY_SIZE(io_names) == 2,
-	       "the sentences that list the choices name two");
 
 const char *conf_net_key_name(unsigned i)
 {
@@ -97,6 +94,8 @@ static unsigned parse_choice(const char *where, const char *value, const char *(
 	near = suggest_nearest(value, name);
 	if (near)
 		die_args("%s%s: not known; did you mean '%s'?", where, value, near);
+	if (name(2))
+		die_args("%s%s: not known; write %s, %s or %s", where, value, name(0), name(1), name(2));
 	die_args("%s%s: not known; write %s or %s", where, value, name(0), name(1));
 }
 
@@ -340,6 +339,14 @@ static enum net_key key_find(const char *name)
 		 name);
 }
 
+static bool is_mode(const char *word)
+{
+	for (unsigned i = 0; mode_name(i); i++)
+		if (!strcmp(word, mode_name(i)))
+			return true;
+	return false;
+}
+
 static _Noreturn void refuse_word(const char *word)
 {
 	const char *near = suggest_nearest(word, mode_name);
@@ -348,8 +355,8 @@ static _Noreturn void refuse_word(const char *word)
 		near = suggest_nearest(word, conf_net_key_name);
 	if (near)
 		die_args("unknown word '%s' in --net; did you mean '%s%s'?", word, near,
-			 near == mode_names[NET_NONE] || near == mode_names[NET_TAP] ? "" : "=...");
-	die_args("unknown word '%s' in --net; write tap, none, or KEY=VALUE", word);
+			 is_mode(near) ? "" : "=...");
+	die_args("unknown word '%s' in --net; write tap, ns, none, or KEY=VALUE", word);
 }
 
 /*
@@ -390,7 +397,7 @@ static void take_entry(struct conf_net *net, char *entry, u64 *seen)
 			die_args("key '%s' in --net has no value behind the =", name);
 	} else {
 		value = entry;
-		if (strcmp(value, mode_names[NET_NONE]) && strcmp(value, mode_names[NET_TAP]))
+		if (!is_mode(value))
 			refuse_word(value);
 	}
 	if (*seen & SEEN(key)) {
@@ -449,6 +456,21 @@ void conf_net_init(struct conf_net *net)
 	net->declined = net_features_on_demand();
 }
 
+/*
+ * Nobody else is in that network, so any addresses do; they are the README's.
+ * The guest alone gets one from the same network as the host's.
+ */
+void conf_net_in_namespace(struct conf_net *net)
+{
+	net->mode = NET_NS;
+	net->may_be_ns = false;
+	if (net->host_ip || net->guest_ip)
+		return;
+	net->host_ip = inet_addr("192.168.77.1");
+	net->guest_ip = inet_addr("192.168.77.2");
+	net->prefix = DEFAULT_PREFIX;
+}
+
 void conf_net_parse(struct conf_net *net, const char *list)
 {
 	char *text = strdup(list), *entry = text, *end;
@@ -476,7 +498,12 @@ void conf_net_parse(struct conf_net *net, const char *list)
 	if (net->fd >= 0 && net->queues > 1)
 		die_args("--net %s: the descriptor of fd= is one queue of a tap; leave queues= away, "
 			 "or name the tap by tap=", list);
+	if (net->mode == NET_NS && seen & SEEN(KEY_FD))
+		die_args("--net %s: the tap of fd= is in a namespace already; leave mode ns away", list);
 	check_addresses(net);
+	net->may_be_ns = !(seen & (SEEN(KEY_MODE) | SEEN(KEY_TAP) | SEEN(KEY_FD)));
+	if (net->mode == NET_NS)
+		conf_net_in_namespace(net);
 	if (!(seen & SEEN(KEY_MAC)))
 		random_mac(net->mac);
 }

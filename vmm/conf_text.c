@@ -16,12 +16,14 @@
 #include <string.h>
 
 #include "log.h"
+#include "session.h"
 
 /*
  * The console we have, and no waiting after a panic: the guest is to be gone
  * at once, so that its end is noticed.
  */
 #define DEFAULT_PARAMS "console=ttyS0 panic=-1"
+#define SESSION_PARAMS " rdinit=" SESSION_INIT
 
 static FILE *text_open(char **text, size_t *size)
 {
@@ -63,6 +65,12 @@ static void put_option(FILE *f, const char *option, const char *value)
 		return;
 	fprintf(f, " %s ", option);
 	put_quoted(f, value);
+}
+
+static void put_options(FILE *f, const char *option, char *const *values)
+{
+	for (; values && *values; values++)
+		put_option(f, option, *values);
 }
 
 static void put_cpus(FILE *f, const char *before, const struct conf_cpus *cpus, char separator)
@@ -109,7 +117,7 @@ static void put_net(FILE *f, const struct conf_net *net)
 		fputs(" --net none", f);
 		return;
 	}
-	fputs(" --net mode=tap", f);
+	fputs(net->mode == NET_NS ? " --net mode=ns" : " --net mode=tap", f);
 	if (net->tap[0]) {
 		fputs(",tap=", f);
 		put_quoted(f, net->tap);
@@ -164,9 +172,20 @@ char *conf_to_command(const struct conf *c)
 	put_option(f, "--name", c->name);
 	put_option(f, "--sock", c->sock);
 	put_stats(f, &c->stats);
+	put_option(f, "--ns-exec", c->ns_exec);
+	put_options(f, "--copy", c->copies);
+	put_options(f, "--env", c->environ);
+	put_option(f, "--cwd", c->cwd);
+	put_option(f, "--out", c->out);
+	put_option(f, "--save-initrd", c->save_initrd);
 	fputs(c->net.mmio_strict ? " --mmio-strict" : "", f);
 	fputs(c->dry_run ? " --dry-run" : "", f);
 	fputs(c->verbose ? " --verbose" : "", f);
+	fputs(c->command ? " --" : "", f);
+	for (char **word = c->command; word && *word; word++) {
+		putc(' ', f);
+		put_quoted(f, *word);
+	}
 	text_close(f);
 	return text;
 }
@@ -180,6 +199,8 @@ char *conf_guest_cmdline(const struct conf *c)
 	FILE *f = text_open(&text, &size);
 
 	fputs(DEFAULT_PARAMS, f);
+	if (c->session)
+		fputs(c->verbose ? SESSION_PARAMS : SESSION_PARAMS " quiet", f);
 	if (net->guest_ip) {
 		if (net->host_ip)
 			ip_text(net->host_ip, host);
@@ -193,7 +214,7 @@ char *conf_guest_cmdline(const struct conf *c)
 }
 
 static const char help[] =
-	"usage: ringlet [run] [OPTIONS] [KERNEL]\n"
+	"usage: ringlet [run] [OPTIONS] [KERNEL] [-- COMMAND ARGUMENTS...]\n"
 	"       ringlet list [--json]\n"
 	"       ringlet stat [-i SECS] [-c COUNT] [--json] [GUEST]\n"
 	"       ringlet probe [--json] | ringlet version | ringlet help\n"
@@ -201,7 +222,7 @@ static const char help[] =
 	"Boots a Linux kernel (bzImage or ELF64 vmlinux) in a KVM guest.  With no KERNEL:\n"
 	"./arch/x86/boot/bzImage, ./bzImage, ./vmlinux, or the host's own.  KERNEL may be\n"
 	"one of ringlet's own small guests: guest:hello, guest:irq, guest:netecho or\n"
-	"guest:hostile.\n"
+	"guest:hostile.  Linux runs COMMAND; its streams and status are ringlet's.\n"
 	"\n"
 	"probe says what this host offers, and what would help where something is\n"
 	"missing; its status is 0 if a Linux guest can run.\n"
@@ -213,9 +234,17 @@ static const char help[] =
 	"  -m, --mem SIZE       memory: MiB, or with K, M, G, T; 64M to 1T (512M)\n"
 	"  -c, --cpus N         virtual processors, 1 to 32 (1)\n"
 	"\n"
+	"Command (without one, and at a terminal: a shell):\n"
+	"  --copy SRC[:DST]     a file or directory of the host for the guest; repeatable\n"
+	"  --env NAME=VALUE     for the command's environment; may be repeated\n"
+	"  --cwd DIR            the guest's directory to run it in (/)\n"
+	"  --out DIR            what the command leaves in the guest's /out comes here\n"
+	"  --save-initrd FILE   keep a copy of the initramfs that is made for it\n"
+	"\n"
 	"Network:\n"
 	"  -n, --net KEY=VAL,...\n"
-	"      mode=tap|none    or the bare word; any other key means tap (none)\n"
+	"      mode=tap|ns|none or the bare word; any other key means tap, or without the\n"
+	"                       right to it ns: a network namespace of its own (none)\n"
 	"      tap=NAME         interface to use or create (ringlet0, ringlet1, ...)\n"
 	"      fd=N             a tap that is open already, instead of tap=\n"
 	"      ip=HOST/LEN      address to give to the tap\n"
@@ -234,6 +263,7 @@ static const char help[] =
 	"                       ctrl_vlan, ctrl_mac_addr, guest_offloads, announce, mq,\n"
 	"                       notf_coal, ring_reset, status, speed_duplex,\n"
 	"                       mtu_feature, rss, hash_report\n"
+	"  --ns-exec CMD        with mode=ns: a shell command at the other end\n"
 	"  --mmio-strict        virtio InterruptStatus exactly as specified, slower\n"
 	"\n"
 	"Running:\n"
@@ -262,12 +292,14 @@ static const char help[] =
 	"  ringlet -m 1G -c 2 -i initrd.img -p 'quiet rdinit=/bin/sh' bzImage\n"
 	"  ringlet -n ip=10.0.0.1/24,guest_ip=10.0.0.2 -i initrd.img vmlinux\n"
 	"  ringlet -n ip=10.0.0.1/24,guest_ip=10.0.0.2 guest:netecho\n"
+	"  ringlet vmlinuz -- id\n"
 	"\n"
 	"Exit status:\n"
 	"  0   the guest powered off       34  its kernel panicked\n"
 	"  32  it reset                    35  bad arguments\n"
 	"  33  triple fault or KVM error   36  --timeout passed\n"
-	"                                  125 the host could not do what is needed\n";
+	"                                  125 the host could not do what is needed\n"
+	"With a COMMAND its own status, and then no line of ringlet's on stderr.\n";
 
 void conf_help(void)
 {

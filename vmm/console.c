@@ -27,7 +27,8 @@
 
 #define CTRL_A 1
 #define COLLECT_MS 2
-#define MAX_WATCHES 3
+#define MAX_WATCHES 8
+#define KEPT_LINES 50
 /* After "Kernel panic": the guest resets at once unless told not to. */
 #define PANIC_GRACE_MS 3000
 
@@ -45,13 +46,19 @@ static struct {
 	char line[128]; /* start of the line that the guest is printing */
 	size_t n_line;
 	bool panicked, panic_complete;
+	char panic_line[128]; /* how it said so */
 	sigset_t signals;
 	void (*asked)(void); /* by SIGUSR1 */
 	int signal;
 	struct {
 		int fd;
+		short events;
 		void (*call)(void);
 	} watch[MAX_WATCHES]; /* somebody else's; no call: none */
+	bool detached, show;
+	bool (*on_signal)(int signo);
+	char kept[8192]; /* the last that the guest printed, a ring */
+	size_t n_kept;	 /* all that it ever printed */
 } con;
 
 static void restore_terminal(void)
@@ -95,19 +102,35 @@ void console_block_signals(void (*asked)(void))
 	sigaddset(&con.signals, SIGHUP);
 	sigaddset(&con.signals, SIGQUIT);
 	sigaddset(&con.signals, SIGUSR1);
+	if (con.on_signal)
+		sigaddset(&con.signals, SIGWINCH);
 	sigprocmask(SIG_BLOCK, &con.signals, NULL);
 	signal(SIGUSR1, SIG_DFL); /* what is ignored is not even pending */
 	signal(SIGPIPE, SIG_IGN);
 }
 
-void console_watch(int fd, void (*call)(void))
+unsigned console_watch(int fd, void (*call)(void))
 {
 	unsigned i = 0;
 
 	while (con.watch[i].call)
 		assert(++i < MAX_WATCHES);
 	con.watch[i].fd = fd;
+	con.watch[i].events = POLLIN;
 	con.watch[i].call = call;
+	return i;
+}
+
+void console_want(unsigned i, short events)
+{
+	con.watch[i].events = events;
+}
+
+void console_detach(bool show, bool (*on_signal)(int signo))
+{
+	con.detached = true;
+	con.show = show;
+	con.on_signal = on_signal;
 }
 
 bool console_saw_panic(void)
@@ -138,8 +161,11 @@ static void look_at_line(void)
 		while (*p == ' ' || *p == '[' || *p == 'T' || (*p >= '0' && *p <= '9') || *p == ']')
 			p++; /* the task or CPU that some kernels add */
 	}
-	if (!strncmp(p, panic_text, strlen(panic_text)))
+	if (!strncmp(p, panic_text, strlen(panic_text))) {
 		con.panicked = true;
+		if (!*con.panic_line)
+			strcpy(con.panic_line, con.line);
+	}
 	if (strstr(con.line, panic_end))
 		con.panic_complete = true;
 }
@@ -158,9 +184,11 @@ static void watch(const u8 *buf, size_t n)
 
 static void put(const u8 *buf, size_t n)
 {
+	int fd = con.detached ? STDERR_FILENO : STDOUT_FILENO;
+
 	while (n && !con.out_broken) {
-		ssize_t r = write(STDOUT_FILENO, buf, n);
-		struct pollfd p = { .fd = STDOUT_FILENO, .events = POLLOUT };
+		ssize_t r = write(fd, buf, n);
+		struct pollfd p = { .fd = fd, .events = POLLOUT };
 
 		if (r > 0) {
 			buf += r;
@@ -175,6 +203,30 @@ static void put(const u8 *buf, size_t n)
 	}
 }
 
+static void keep(const u8 *buf, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		con.kept[con.n_kept++ % sizeof(con.kept)] = (char)buf[i];
+}
+
+void console_say_last(void)
+{
+	size_t from = con.n_kept, oldest = con.n_kept - MIN(con.n_kept, sizeof(con.kept));
+	unsigned lines = 0;
+
+	if (con.show)
+		return; /* it was seen */
+	/* What counts most, and may be too far back. */
+	if (*con.panic_line) {
+		put((const u8 *)con.panic_line, strlen(con.panic_line));
+		put((const u8 *)"\n...\n", 5);
+	}
+	while (from > oldest && (con.kept[(from - 1) % sizeof(con.kept)] != '\n' || lines++ < KEPT_LINES))
+		from--;
+	for (; from < con.n_kept; from++)
+		put((const u8 *)&con.kept[from % sizeof(con.kept)], 1);
+}
+
 void console_flush(struct vm *vm)
 {
 	u8 buf[4096];
@@ -182,7 +234,10 @@ void console_flush(struct vm *vm)
 
 	while ((n = serial_drain(vm->serial, buf, sizeof(buf)))) {
 		watch(buf, n);
-		put(buf, n);
+		if (con.detached)
+			keep(buf, n);
+		if (!con.detached || con.show)
+			put(buf, n);
 	}
 }
 
@@ -191,14 +246,12 @@ static const char keys[] = "\r\nCtrl-A h  this help\r\n"
 			   "Ctrl-A b  send a break (Linux: the SysRq prefix)\r\n"
 			   "Ctrl-A Ctrl-A  send Ctrl-A\r\n";
 
-static void typed(struct vm *vm, u8 c)
+/* True if it is for the guest. */
+static bool typed(struct vm *vm, u8 c)
 {
 	if (!con.escape) {
-		if (c == CTRL_A && con.raw)
-			con.escape = true;
-		else
-			con.input[con.n_input++] = c;
-		return;
+		con.escape = c == CTRL_A && con.raw;
+		return !con.escape;
 	}
 	con.escape = false;
 	switch (c) {
@@ -213,9 +266,19 @@ static void typed(struct vm *vm, u8 c)
 		serial_break(vm->serial);
 		break;
 	case CTRL_A:
-		con.input[con.n_input++] = CTRL_A;
-		break;
+		return true;
 	}
+	return false;
+}
+
+size_t console_typed(struct vm *vm, u8 *buf, size_t n)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (typed(vm, buf[i]))
+			buf[left++] = buf[i];
+	return left;
 }
 
 static void give_input(struct vm *vm)
@@ -236,8 +299,11 @@ static void read_input(struct vm *vm)
 
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		con.eof = true;
-	for (ssize_t i = 0; i < n; i++)
-		typed(vm, buf[i]);
+	if (n > 0) {
+		n = (ssize_t)console_typed(vm, buf, (size_t)n);
+		memcpy(con.input + con.n_input, buf, (size_t)n);
+		con.n_input += (size_t)n;
+	}
 	give_input(vm);
 }
 
@@ -252,6 +318,8 @@ static void read_signal(struct vm *vm, int fd)
 			con.asked();
 		return;
 	}
+	if (con.on_signal && con.on_signal((int)si.ssi_signo))
+		return;
 	con.signal = (int)si.ssi_signo;
 	vm_end(vm, VM_SIGNAL, "ended by signal %d (%s)", con.signal, strsignal(con.signal));
 }
@@ -280,15 +348,18 @@ void console_run(struct vm *vm, unsigned timeout)
 	u64 count;
 
 	while (LOAD_ACQUIRE(&vm->end) == VM_RUNNING) {
-		bool room = !con.eof && con.n_input < sizeof(con.input);
+		bool room = !con.eof && !con.detached && con.n_input < sizeof(con.input);
 		struct pollfd fds[3 + MAX_WATCHES] = {
 			{ .fd = vm->wake_fd, .events = POLLIN },
 			{ .fd = sigfd, .events = POLLIN },
 			{ .fd = room ? STDIN_FILENO : -1, .events = POLLIN },
 		};
 
-		for (unsigned i = 0; i < MAX_WATCHES; i++)
-			fds[3 + i] = (struct pollfd){ .fd = con.watch[i].call ? con.watch[i].fd : -1, .events = POLLIN };
+		/* A stream that hangs up shows even if nothing is asked of it. */
+		for (unsigned i = 0; i < MAX_WATCHES; i++) {
+			fds[3 + i].fd = con.watch[i].events ? con.watch[i].fd : -1;
+			fds[3 + i].events = con.watch[i].events;
+		}
 		if (poll(fds, ARRAY_SIZE(fds), until(deadline, panic_deadline)) < 0 && errno != EINTR)
 			die("poll: %s", strerror(errno));
 		if (fds[0].revents && read(vm->wake_fd, &count, sizeof(count)) > 0) {

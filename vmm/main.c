@@ -15,11 +15,14 @@
 #include "acpi.h"
 #include "barrier.h"
 #include "boot.h"
+#include "command.h"
 #include "conf.h"
 #include "console.h"
 #include "ctl.h"
+#include "initramfs.h"
 #include "log.h"
 #include "net.h"
+#include "netns.h"
 #include "probe.h"
 #include "sandbox.h"
 #include "stats.h"
@@ -41,6 +44,7 @@ static unsigned announcements; /* that are still to be made */
 static struct net *net;
 static struct stats stats = { .conf = &conf, .vm = &vm, .tap = &tap };
 static FILE *stats_file; /* NULL: standard error */
+static bool terminal; /* the command's streams are one */
 
 static const char *mac_text(const u8 *m, char buf[18])
 {
@@ -81,7 +85,7 @@ static void dry_run(const char *cmdline)
 	printf("  serial        port %#x, line %u, ACPI PNP0501, ttyS0\n", PORT_SERIAL, GSI_SERIAL);
 	printf("  pvpanic       port %#x, ACPI QEMU0001\n", PORT_PVPANIC);
 	printf("  I/O APIC      %#llx, %u pins\n", LAYOUT_IOAPIC, IOAPIC_PINS);
-	if (conf.net.mode == NET_TAP)
+	if (conf.net.mode != NET_NONE)
 		printf("  virtio-net    %#llx-%#llx, line %u, ACPI LNRO0005, mac %s, io=%s, queue_size=%u\n",
 		       (unsigned long long)window(0),
 		       (unsigned long long)(window(0) + LAYOUT_VIRTIO_SIZE - 1), GSI_VIRTIO,
@@ -180,17 +184,22 @@ static void link_changed(void)
 	was_up = up;
 }
 
-static void load_guest(const char *cmdline)
+static void load_guest(const char *cmdline, const struct initramfs *files)
 {
 	struct acpi_device dev[MAX_VIRTIO];
 	struct acpi_config acpi = { .ncpus = conf.cpus, .virtio = dev, .nvirtio = vm.nvirtio };
-	struct boot_request req = { conf.kernel, conf.initrd, cmdline, 0 };
+	struct boot_request req = { .kernel = conf.kernel, .initrd = conf.initrd, .cmdline = cmdline };
+	struct boot_made made;
 	struct boot_entry entry;
 	char err[512];
 
 	for (unsigned i = 0; i < vm.nvirtio; i++)
 		dev[i] = (struct acpi_device){ window(i), LAYOUT_VIRTIO_SIZE, GSI_VIRTIO + i };
 	req.rsdp = acpi_build(&vm.mem, &acpi);
+	if (files) {
+		made = command_initrd(files);
+		req.made = &made;
+	}
 	if (boot_load(&vm.mem, &req, &entry, err, sizeof(err)))
 		die_args("%s", err);
 	vm_set_entry(&vm, &entry);
@@ -311,13 +320,25 @@ static void open_ctl(void)
 	info("no control socket: %s", err);
 }
 
-/* Exactly one line says why it ended; a panic explains the reset after it. */
+/*
+ * Exactly one line says why it ended, unless it was the command that did; a
+ * panic explains the reset after it.
+ */
 static int say_why(void)
 {
 	enum vm_end end = (enum vm_end)vm.end;
 	bool panic = (console_saw_panic() || LOAD_ONCE(&vm.panicked)) &&
 		     (end == VM_RESET || end == VM_CRASH);
 
+	if (end == VM_EXIT)
+		return command_status();
+	if (conf.session && end != VM_SIGNAL && end != VM_QUIT)
+		console_say_last();
+	if (conf.session && end == VM_POWEROFF && !command_is_up()) {
+		warn("the guest could not run the command%s%s", command_doubts() ? ": " : "",
+		     command_doubts() ? command_doubts() : "");
+		return EXIT_HOST_ERROR;
+	}
 	if (panic)
 		warn("the guest's kernel panicked");
 	else
@@ -336,16 +357,57 @@ static int say_why(void)
 	}
 }
 
+/*
+ * Without rights a network is one of our own, with nobody in it but what
+ * --ns-exec starts; who wants another says mode=tap, or names a tap.
+ */
+static void choose_network(void)
+{
+	char err[512];
+
+	if (conf.net.may_be_ns && conf.net.mode == NET_TAP && !netns_may_configure()) {
+		conf_net_in_namespace(&conf.net);
+		warn("no right to make a tap: the guest's network is a namespace of its own (mode=ns)");
+	}
+	if (conf.net.mode != NET_NS) {
+		if (conf.ns_exec)
+			die_args("--ns-exec %s: there is no namespace to run it in; write --net ns", conf.ns_exec);
+		return;
+	}
+	if (conf.dry_run)
+		return;
+	if (netns_enter(err, sizeof(err)))
+		die("%s", err);
+}
+
+/* Linux without a command and an initrd has nothing to do but for a user who types. */
+static void choose_session(void)
+{
+	bool streams = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+	char version[BOOT_VERSION];
+
+	conf.session = conf.command || (streams && !conf.initrd && boot_version(conf.kernel, version));
+	terminal = conf.session && streams;
+}
+
 static int run(void)
 {
-	char *cmdline = conf_guest_cmdline(&conf), *command = conf_to_command(&conf);
-	char err[512];
+	struct initramfs *files = NULL;
+	char *cmdline, *command, err[512];
 	int status;
 
+	choose_session();
+	choose_network();
+	cmdline = conf_guest_cmdline(&conf);
+	command = conf_to_command(&conf);
 	if (conf.kernel_is_found)
 		warn("no kernel given: taking %s", conf.kernel);
 	if (boot_probe(conf.kernel, err, sizeof(err)))
 		die_args("%s", err);
+	if (conf.session)
+		files = command_files(&conf, terminal);
+	if (conf.save_initrd && files)
+		command_save(files, conf.save_initrd);
 	if (conf.dry_run) {
 		dry_run(cmdline);
 		return 0;
@@ -358,9 +420,13 @@ static int run(void)
 	vm_open(&vm, conf.cpus);
 	vm_add_memory(&vm, conf.mem);
 	vm_add_serial(&vm);
-	if (conf.net.mode == NET_TAP)
+	if (conf.net.mode != NET_NONE)
 		open_net();
-	load_guest(cmdline);
+	if (conf.session)
+		vm_add_virtio(&vm, command_open(&vm, &conf, terminal, netns_start_peer));
+	load_guest(cmdline, files);
+	if (files)
+		initramfs_free(files);
 	if (net && (announce_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) >= 0 &&
 	    (link_fd = tap_watch()) >= 0) {
 		console_watch(announce_fd, announce);
@@ -368,15 +434,22 @@ static int run(void)
 		console_watch(link_fd, link_changed);
 	}
 
+	if (conf.ns_exec)
+		netns_prepare_peer(conf.ns_exec);
 	sandbox_enter(conf.user);
+	if (conf.session)
+		command_start(&conf);
 	console_block_signals(say_stats);
-	console_open();
+	if (!conf.session || terminal)
+		console_open();
 	if (net && net_start(net))
 		die("cannot start the network device's thread");
 	stats.net = net;
 	stats.started = stats_clock();
 	vm_start(&vm, conf.pin.cpu, conf.pin.n);
 	ctl_serve(commands);
+	if (!conf.session)
+		netns_start_peer();
 
 	console_run(&vm, conf.timeout);
 
@@ -384,9 +457,12 @@ static int run(void)
 	console_flush(&vm);
 	console_close();
 	ctl_close();
+	netns_end_peer();
 	say_counters();
 	if (net)
 		net_free(net);
+	if (conf.session)
+		command_close();
 	steering_close(&steering);
 	tap_close(&tap);
 	status = say_why();

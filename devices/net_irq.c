@@ -20,8 +20,6 @@
  */
 #include "net_irq.h"
 
-#include <time.h>
-
 /* adaptive, in the time of a frame: the waits, and how long a stream is one. */
 #define HOLD_RX_FRAMES 8
 #define HOLD_TX_FRAMES 3
@@ -34,14 +32,6 @@
 #define FRAME_MOST_NS 500000
 /* Shorter than this is not worth a sleep. */
 #define HOLD_LEAST_NS 2000
-
-u64 irq_clock(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (u64)t.tv_sec * 1000000000 + (u64)t.tv_nsec;
-}
 
 void irq_reset(struct net_moderation *m)
 {

@@ -51,9 +51,6 @@ static inline bool irq_is_wished(const struct net_moderation *m)
 	return m->max_usecs && m->max_packets;
 }
 
-/* A clock that costs no system call, ns. */
-u64 irq_clock(void);
-
 /* The queue is new: nothing is pending. */
 void irq_reset(struct net_moderation *m);
 

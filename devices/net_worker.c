@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "barrier.h"
+#include "clock.h"
 #include "log.h"
 #include "net_worker.h"
 
@@ -42,7 +43,7 @@ static void stop_receiving(struct net_worker *w)
 		handle_events(w);
 	}
 	/* For those that came in time there is room, or there will never be. */
-	w->now = irq_clock();
+	w->now = clock_ns();
 	rx_deliver(w);
 	rx_forget(rx);
 	virtq_publish(rx->vq);
@@ -434,14 +435,14 @@ static bool look_around(struct net_worker *w)
 		}
 		if (is_asked(w))
 			return true;
-	} while (irq_clock() < until);
+	} while (clock_ns() < until);
 	return false;
 }
 
 /* Look at the clock, once a round; a round without a sleep tells the pace. */
 static void start_round(struct net_worker *w)
 {
-	u64 now = irq_clock();
+	u64 now = clock_ns();
 
 	if (w->in_round)
 		irq_pace(&w->pace, w->in_round, now - w->now);

@@ -36,6 +36,4 @@ void stats_write_net(const struct stats *s, FILE *to);
 /* Name, process, kernel, uptime, processors, memory. */
 void stats_write_info(const struct stats *s, FILE *to, enum report_format f);
 
-u64 stats_clock(void); /* CLOCK_MONOTONIC, ns */
-
 #endif

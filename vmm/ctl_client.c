@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "conf_internal.h"
 #include "ctl.h"
 #include "log.h"
@@ -27,7 +28,7 @@
 static bool wait_for(int fd, short events, u64 until)
 {
 	struct pollfd p = { .fd = fd, .events = events };
-	u64 now = stats_clock();
+	u64 now = clock_ns();
 
 	return now < until && poll(&p, 1, (int)((until - now) / 1000000 + 1)) > 0;
 }
@@ -83,7 +84,7 @@ static s64 read_head(int fd, u64 until)
 /* The answer, malloc'ed; NULL: none that we understand, or the guest is gone. */
 static char *ask(int fd, const char *request)
 {
-	u64 until = stats_clock() + PATIENCE_MS * 1000000ULL;
+	u64 until = clock_ns() + PATIENCE_MS * 1000000ULL;
 	char *text;
 	s64 len;
 

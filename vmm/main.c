@@ -15,6 +15,7 @@
 #include "acpi.h"
 #include "barrier.h"
 #include "boot.h"
+#include "clock.h"
 #include "command.h"
 #include "conf.h"
 #include "console.h"
@@ -445,7 +446,7 @@ static int run(void)
 	if (net && net_start(net))
 		die("cannot start the network device's thread");
 	stats.net = net;
-	stats.started = stats_clock();
+	stats.started = clock_ns();
 	vm_start(&vm, conf.pin.cpu, conf.pin.n);
 	ctl_serve(commands);
 	if (!conf.session)

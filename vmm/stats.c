@@ -6,22 +6,14 @@
 #include "stats.h"
 
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "kvm_stats.h"
 #include "net.h"
 #include "tap.h"
 #include "virtio.h"
 #include "vm.h"
-
-u64 stats_clock(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (u64)t.tv_sec * 1000000000 + (u64)t.tv_nsec;
-}
 
 /* --- the guest as a whole --------------------------------------------------------- */
 
@@ -32,7 +24,7 @@ static void head(const struct stats *s, struct report *r, const char *schema)
 	report_string(r, "name", s->name);
 	report_number(r, "pid", (u64)getpid());
 	report_string(r, "kernel", s->conf->kernel);
-	report_number(r, "uptime_ns", s->started ? stats_clock() - s->started : 0);
+	report_number(r, "uptime_ns", s->started ? clock_ns() - s->started : 0);
 	report_number(r, "cpus", s->conf->cpus);
 	report_number(r, "memory_bytes", s->conf->mem);
 }

@@ -11,9 +11,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "counter.h"
 #include "kvm_stats.h"
 #include "log.h"
@@ -42,14 +42,6 @@ void vcpu_open(struct vm *vm, unsigned index)
 	if (c->run == MAP_FAILED)
 		die("cannot map vCPU %u: %s", index, strerror(errno));
 	c->stats = kvm_stats_open(c->fd);
-}
-
-static u64 clock_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (u64)t.tv_sec * 1000000000 + (u64)t.tv_nsec;
 }
 
 static void handle_mmio(struct vcpu *c)

@@ -154,15 +154,16 @@ blast() {
 	packets=$(tap_counts rx_packets) bytes=$(tap_counts rx_bytes)
 	receive "$6" "$7"
 	run "$RINGLET" guest:netecho -n "tap=tap1,$NET,$2" -p "$3"
-	like "blast, $1: the guest's figures" "$status $out" "0 packets=$4 bytes=$5 kicks=* packets_per_second=[1-9]*"
+	like "blast, $1: the guest's figures" "$status $out" "0 packets=$4 bytes=$5 kicks=[0-9]* packets_per_second=[1-9]*"
 	# And one question for an address.
 	is "blast, $1: are the tap's" \
 		"$(($(tap_counts rx_packets) - packets)) $(($(tap_counts rx_bytes) - bytes))" "$(($4 + 1)) $(($5 + 42))"
 	wait "$receiver"
 	unset "running[$receiver]"
 	is "blast, $1: every datagram arrives whole" "$(<"$T/received")" all
+	# None at all where the device still looks around for more and finds the whole ring full.
 	n=$(value kicks)
-	holds "blast, $1: with fewer kicks than packets" "n > 0 && n < $4" "$n kicks"
+	holds "blast, $1: with fewer kicks than packets" "n < $4" "$n kicks"
 }
 
 for io in "${engines[@]}"; do

@@ -56,6 +56,7 @@ struct vcpu {
 	size_t run_size;
 	pthread_t thread;
 	bool started;
+	bool parked; /* under park_lock: it stands still, see vm_pause() */
 	int cpu; /* host processor to run on, -1: any */
 	struct kvm_stats *stats; /* main's; NULL: this KVM has none */
 	struct exit_counters count;
@@ -81,6 +82,9 @@ struct vm {
 
 	int wake_fd;  /* eventfd: main should look (end, serial) */
 	bool stopping; /* atomic: vCPU threads leave their loops */
+	pthread_mutex_t park_lock;
+	pthread_cond_t parked, go_on;
+	unsigned pauses; /* under park_lock: how many want the vCPUs to stand still */
 	int end;      /* atomic, enum vm_end */
 	char why[300]; /* the sentence that goes with it, set before end */
 	pthread_mutex_t end_lock;
@@ -105,6 +109,15 @@ void vm_start(struct vm *vm, const u16 *cpus, unsigned n);
 void vm_stop(struct vm *vm);
 void vm_close(struct vm *vm);
 
+/*
+ * Main thread, between vm_start() and vm_stop(): have every vCPU stand still,
+ * and on again.  Calls nest.  In between main may use the vCPUs' descriptors:
+ * no access of the guest's is half done, registers can be read and set.  Device
+ * threads go on.
+ */
+void vm_pause(struct vm *vm);
+void vm_resume(struct vm *vm);
+
 /* Any thread: the guest has ended.  Only the first call counts. */
 void vm_end(struct vm *vm, enum vm_end how, const char *fmt, ...) PRINTF(3, 4);
 
@@ -118,7 +131,9 @@ void vm_mmio(struct vm *vm, u64 gpa, bool write, void *data, unsigned len);
 /* vcpu.c; main thread. */
 void vcpu_open(struct vm *vm, unsigned index);
 void vcpu_start(struct vcpu *c);
+/* Make KVM_RUN return, now or when it is called next. */
 void vcpu_kick(struct vcpu *c);
+void vcpu_join(struct vcpu *c);
 void vcpu_close(struct vcpu *c);
 
 /*

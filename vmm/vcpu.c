@@ -151,6 +151,26 @@ static bool take_exit(struct vcpu *c)
 	return on;
 }
 
+/*
+ * Somebody called.  KVM_RUN has been entered and left since the last exit was
+ * handled, so that KVM has finished the instruction which caused it.
+ */
+static void stand_still(struct vcpu *c)
+{
+	struct vm *vm = c->vm;
+
+	pthread_mutex_lock(&vm->park_lock);
+	while (vm->pauses && !LOAD_ONCE(&vm->stopping)) {
+		c->parked = true;
+		pthread_cond_signal(&vm->parked);
+		pthread_cond_wait(&vm->go_on, &vm->park_lock);
+	}
+	c->parked = false;
+	if (!LOAD_ONCE(&vm->stopping))
+		STORE_ONCE(&c->run->immediate_exit, 0);
+	pthread_mutex_unlock(&vm->park_lock);
+}
+
 static void *vcpu_main(void *arg)
 {
 	struct vcpu *c = arg;
@@ -168,11 +188,17 @@ static void *vcpu_main(void *arg)
 				break;
 		} else if (errno == EINTR) {
 			COUNT(c->count.exits[exit_reason(KVM_EXIT_INTR)], 1);
+			stand_still(c);
 		} else if (errno != EAGAIN) {
 			vm_end(c->vm, VM_CRASH, "vCPU %u cannot run: %s", c->index, strerror(errno));
 			break;
 		}
 	}
+	/* Whoever waits for it to stand still need not. */
+	pthread_mutex_lock(&c->vm->park_lock);
+	c->parked = true;
+	pthread_cond_signal(&c->vm->parked);
+	pthread_mutex_unlock(&c->vm->park_lock);
 	return NULL;
 }
 
@@ -203,6 +229,12 @@ void vcpu_kick(struct vcpu *c)
 	/* Before or after it enters KVM_RUN: one of the two gets it out. */
 	STORE_ONCE(&c->run->immediate_exit, 1);
 	pthread_kill(c->thread, KICK_SIGNAL);
+}
+
+void vcpu_join(struct vcpu *c)
+{
+	if (!c->started)
+		return;
 	pthread_join(c->thread, NULL);
 	c->started = false;
 }

@@ -127,6 +127,9 @@ void vm_open(struct vm *vm, unsigned ncpus)
 	memset(vm, 0, sizeof(*vm));
 	pthread_mutex_init(&vm->ioapic_lock, NULL);
 	pthread_mutex_init(&vm->end_lock, NULL);
+	pthread_mutex_init(&vm->park_lock, NULL);
+	pthread_cond_init(&vm->parked, NULL);
+	pthread_cond_init(&vm->go_on, NULL);
 	for (unsigned i = 0; i < IOAPIC_PINS; i++)
 		vm->line[i] = -1;
 	vm->serial_irq = -1;
@@ -291,8 +294,33 @@ void vm_start(struct vm *vm, const u16 *cpus, unsigned n)
 void vm_stop(struct vm *vm)
 {
 	STORE_ONCE(&vm->stopping, true);
+	pthread_mutex_lock(&vm->park_lock);
 	for (unsigned i = 0; i < vm->ncpus; i++)
 		vcpu_kick(&vm->vcpu[i]);
+	pthread_cond_broadcast(&vm->go_on);
+	pthread_mutex_unlock(&vm->park_lock);
+	for (unsigned i = 0; i < vm->ncpus; i++)
+		vcpu_join(&vm->vcpu[i]);
+}
+
+void vm_pause(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->park_lock);
+	vm->pauses++;
+	for (unsigned i = 0; i < vm->ncpus; i++)
+		vcpu_kick(&vm->vcpu[i]);
+	for (unsigned i = 0; i < vm->ncpus; i++)
+		while (!vm->vcpu[i].parked)
+			pthread_cond_wait(&vm->parked, &vm->park_lock);
+	pthread_mutex_unlock(&vm->park_lock);
+}
+
+void vm_resume(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->park_lock);
+	if (!--vm->pauses)
+		pthread_cond_broadcast(&vm->go_on);
+	pthread_mutex_unlock(&vm->park_lock);
 }
 
 void vm_close(struct vm *vm)

@@ -11,8 +11,8 @@
 #include "report.h"
 
 enum conf_verb { VERB_RUN, VERB_PROBE, VERB_STAT, VERB_LIST, VERB_VERSION, VERB_HELP };
-/* NET_NS: a tap in a network namespace of ringlet's own. */
-enum conf_net_mode { NET_NONE, NET_TAP, NET_NS };
+/* NET_NS: a tap in a network namespace of ringlet's own; NET_USER: and pasta beside it. */
+enum conf_net_mode { NET_NONE, NET_TAP, NET_NS, NET_USER };
 enum conf_io { IO_URING, IO_POLL };
 
 #define CONF_MAX_PINS 64
@@ -72,7 +72,7 @@ struct conf {
 	struct conf_net net;
 	struct conf_cpus pin; /* processors for the vCPU threads, in turn */
 	unsigned timeout;     /* seconds, 0 = none */
-	const char *ns_exec;  /* shell command for the other end of a NET_NS, or NULL */
+	const char *ns_exec;  /* shell command for the tap's end in a namespace, or NULL */
 	/* Words behind "--" (NULL: there was no "--"), --copy's, --env's; ended by NULL. */
 	char **command, **copies, **environ;
 	const char *cwd, *out; /* directories: the command's, the one for its files; or NULL */
@@ -108,7 +108,13 @@ char *conf_to_command(const struct conf *c);
  */
 char *conf_guest_cmdline(const struct conf *c);
 
-/* Make it NET_NS, with addresses if there are none. */
+/* The tap's end is in a namespace of ringlet's own. */
+static inline bool conf_net_has_namespace(const struct conf_net *net)
+{
+	return net->mode == NET_NS || net->mode == NET_USER;
+}
+
+/* Make it NET_NS, unless it is NET_USER, with addresses if there are none. */
 void conf_net_in_namespace(struct conf_net *net);
 
 /* The help text, on stdout. */
@@ -124,5 +130,7 @@ const char *conf_net_key_name(unsigned i);
 
 /* The word for an enum net_irq_policy, without its time; NULL behind the last. */
 const char *conf_irq_name(unsigned policy);
+/* And for an enum conf_net_mode. */
+const char *conf_net_mode_name(unsigned mode);
 
 #endif

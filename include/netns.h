@@ -14,9 +14,13 @@ bool netns_may_configure(void);
 
 /*
  * From here on this process is in a network that nobody else is in, may
- * configure it, and nothing more.  0, or -1 and a sentence.
+ * configure it, and nothing more.  own_users: in a user namespace even as root,
+ * who has yet to map its users.  0, or -1 and a sentence.
  */
-int netns_enter(char *err, size_t err_size) MUST_CHECK;
+int netns_enter(bool own_users, char *err, size_t err_size) MUST_CHECK;
+
+/* Write a text to a file of /proc.  False and errno. */
+bool netns_write_file(const char *name, const char *text);
 
 /*
  * Have a shell ready to run the command there, with rights to that network;

@@ -124,11 +124,18 @@ static void unknown_keys(void)
 	refused("--env a", "--env a: not NAME=VALUE; write it like LANG=C");
 	refused("--ns-exec a", "--ns-exec a: there is no namespace to run it in; write --net ns");
 	refused("-n ns,fd=5", "--net ns,fd=5: the tap of fd= is in a namespace already; leave mode ns away");
-	refused("--net user", "unknown word 'user' in --net; write tap, ns, none, or KEY=VALUE");
+	refused("--net bridge", "unknown word 'bridge' in --net; write tap, ns, user, none, or KEY=VALUE");
 	refused("--net tpa", "unknown word 'tpa' in --net; did you mean 'tap'?");
 	refused("--net tap,mtu", "unknown word 'mtu' in --net; did you mean 'mtu=...'?");
 	refused("--net mode=tapp", "--net mode=tapp: not known; did you mean 'tap'?");
-	refused("--net mode=user", "--net mode=user: not known; write none, tap or ns");
+	refused("--net mode=bridge", "--net mode=bridge: not known; write none, tap, ns or user");
+	refused("-n user,ip=10.0.0.1", "--net user,ip=10.0.0.1: mode user needs both addresses, as in "
+		"ip=10.0.0.1/24,guest_ip=10.0.0.2, or neither");
+	refused("-n user,ip=10.0.2.1/28,guest_ip=10.0.2.2", "--net user,ip=10.0.2.1/28,guest_ip=10.0.2.2: with "
+		"mode user 10.0.2.0/24 is pasta's; take other addresses");
+	refused("-n user,ip=10.0.0.1/8,guest_ip=10.0.0.2", "--net user,ip=10.0.0.1/8,guest_ip=10.0.0.2: with "
+		"mode user 10.0.2.0/24 is pasta's; take other addresses");
+	refused("-n user,fd=5", "--net user,fd=5: the tap of fd= is in a namespace already; leave mode user away");
 	refused("--net io=urring", "--net io=urring: not known; did you mean 'uring'?");
 	refused("--net io=aio", "--net io=aio: not known; write uring or poll");
 	refused("--net tap,,mtu=1500", "an entry of --net is empty; put exactly one comma between "
@@ -225,8 +232,8 @@ static void bad_key_values(void)
 	refused("-n queue_size=2048", "--net queue_size=2048: not a number from 32 to 1024");
 	refused("-n queue_size=48", "--net queue_size=48: not a power of two; write 256, 512 or "
 				    "1024");
-	refused("-n cpus=1,2x", "unknown word '2x' in --net; write tap, ns, none, or KEY=VALUE");
-	refused("-n cpus=1,x-2", "unknown word 'x-2' in --net; write tap, ns, none, or KEY=VALUE");
+	refused("-n cpus=1,2x", "unknown word '2x' in --net; write tap, ns, user, none, or KEY=VALUE");
+	refused("-n cpus=1,x-2", "unknown word 'x-2' in --net; write tap, ns, user, none, or KEY=VALUE");
 	refused("-n cpus=1::2", "--net cpus=1::2: '' is not a processor's number; write a list like "
 				"1,3-5");
 }

@@ -56,6 +56,7 @@ static void every_option_arrives(void)
 
 static void commands(void)
 {
+	char *text;
 	struct words w;
 	struct conf c;
 
@@ -83,6 +84,15 @@ static void commands(void)
 	CHECK_EQ(c.net.mode, NET_NS);
 	CHECK_EQ(c.net.host_ip, inet_addr("192.168.77.1"));
 	CHECK_EQ(c.net.guest_ip, inet_addr("192.168.77.2"));
+	conf_free(&c);
+
+	parse(&c, "vmlinux -n user");
+	CHECK_EQ(c.net.mode, NET_USER);
+	CHECK(!c.net.may_be_ns && conf_net_has_namespace(&c.net));
+	CHECK_EQ(c.net.guest_ip, inet_addr("192.168.77.2"));
+	text = conf_guest_cmdline(&c);
+	CHECK(strstr(text, " ip=192.168.77.2::192.168.77.1:255.255.255.0::eth0:off:10.0.2.3"));
+	free(text);
 	conf_free(&c);
 
 	parse(&c, "vmlinux -n mtu=1400");

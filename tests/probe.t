@@ -128,9 +128,9 @@ if [ -e $thp ]; then
 else
 	skip "no huge pages" "this kernel knows none"
 fi
-mkdir "$T/bin" && printf '#!/bin/sh\n' >"$T/bin/passt" && chmod 755 "$T/bin/passt"
+mkdir "$T/bin" && printf '#!/bin/sh\n' >"$T/bin/pasta" && chmod 755 "$T/bin/pasta"
 probe env PATH="/nowhere:$T/bin:$PATH"
-is "passt is looked for where programs are" "$(row passt)" "ok $T/bin/passt"
+is "passt is looked for where programs are" "$(row passt)" "ok $T/bin/pasta"
 tiny_kernel bzImage f4
 probe env
 is "a kernel is found where ringlet looks for one" "$(row kernel)" "ok ./bzImage"

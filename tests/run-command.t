@@ -9,7 +9,7 @@
 # have ended.
 . "$(dirname "$0")/lib.sh"
 in_lab "$@"
-plan 32
+plan 37
 
 # Nothing to decompress in the guest: these are up sooner.
 generic=build/guest/generic/vmlinux lab=build/guest/lab/vmlinux
@@ -82,6 +82,40 @@ user() {
 		--ns-exec 'ping -c 2 -i 0.2 -w 20 192.168.77.2' "$T/zst/boot/vmlinuz" -- \
 		sh -c 'sleep 1; ping -c 1 -w 10 192.168.77.1; cat /etc/resolv.conf; id -u'
 }
+elsewhere() { [ "$(readlink /proc/"$1"/ns/net)" != "$(readlink /proc/self/ns/net)" ]; }
+# An outside, beyond this host: a name server that knows one address, and a web server.
+outside() {
+	unshare -n sleep 1000 &
+	running[$!]=outside
+	until_true 5 elsewhere $!
+	ip link add out0 type veth peer name in0 netns $!
+	ip addr add 10.99.0.2/24 dev out0 && ip link set out0 up && ip route add default via 10.99.0.1
+	nsenter -t $! -n ip addr add 10.99.0.1/24 dev in0
+	nsenter -t $! -n ip link set in0 up
+	echo "0 2147483647" >/proc/sys/net/ipv4/ping_group_range
+	echo "nameserver 10.99.0.1" >"$T/resolv.conf"
+	mount --bind "$T/resolv.conf" /etc/resolv.conf
+	nsenter -t $! -n perl -MIO::Socket::INET -e '
+		unless (fork) {
+			my $dns = IO::Socket::INET->new(Proto => "udp", LocalAddr => "10.99.0.1:53") or die;
+			while ($dns->recv(my $q, 512)) {
+				my $question = substr $q, 12, index($q, "\0", 12) - 12 + 5;
+				my $a = "\0\1" eq substr $question, -4, 2;
+				$dns->send(pack("a2 n5", $q, 0x8180, 1, $a, 0, 0) . $question .
+					($a ? pack("n3 N n C4", 0xc00c, 1, 1, 60, 4, 10, 99, 0, 1) : ""));
+			}
+		}
+		my $web = IO::Socket::INET->new(Listen => 5, ReuseAddr => 1, LocalAddr => "10.99.0.1:80") or die;
+		while (my $c = $web->accept) {
+			while (<$c>) { last if /^\r?\n/ }
+			print $c "HTTP/1.0 200 OK\r\n\r\nfrom outside\n";
+		}' &
+	running[$!]=servers
+}
+out() {
+	setpriv --reuid 1000 --regid 1000 --clear-groups "$T/ringlet" --timeout 100 -m 256M -n user \
+		"$T/zst/boot/vmlinuz" -- sh -c 'nslookup outside.test; wget -q -O - http://10.99.0.1/; ping -c 1 -w 10 10.99.0.1'
+}
 on_terminal() {
 	script -qec "stty rows 33 cols 99; ${R[*]} $lab -- sh -c 'tty; stty size; echo err >&2; exit 3'" /dev/null
 }
@@ -107,6 +141,8 @@ case_of closed closed
 case_of files files
 case_of user user
 case_of on_terminal on_terminal
+outside
+case_of out out
 case_of missing "${R[@]}" "$T/missing/boot/vmlinuz" -- true
 wait "${jobs[@]}"
 running=()
@@ -124,7 +160,7 @@ like "a program that does not exist: 127, and a sentence" "$(result nosuch)" "12
 is "a reader that goes away ends the command, by SIGPIPE" "$(result reader_gone) $(<"$T/reader_gone.out")" "141  y"
 like "a time limit: 36" "$(result late)" "36 *ringlet: the guest was still running after 6 s"
 like "a panic: 34, and its sentence" "$(result panic)" "34 *ringlet: the guest's kernel panicked"
-like "with what the kernel said" "$(<"$T/panic.err")" "*Kernel panic - not syncing: sysrq triggered crash*Call Trace*"
+like "with what the kernel said last" "$(<"$T/panic.err")" "*</TASK>*Kernel Offset: *"
 is "and what the command had said before" "$(<"$T/panic.out")" before
 holds "of the kernel's words the last lines only" "$(wc -l <"$T/panic.err") <= 54"
 is "Ctrl-C is the command's" "$(<"$T/interrupt.text") $(result interrupt)" "ready"$'\n'"caught 9 "
@@ -139,6 +175,11 @@ like "an ordinary user has a network without rights" "$(result user)" "0 *"
 like "of which he is told" "$(<"$T/user.err")" "*ringlet: no right to make a tap: the guest's network is a namespace of its own (mode=ns)*"
 like "the other end reaches the guest" "$(<"$T/user.err")" "*64 bytes from 192.168.77.2*"
 like "and the guest the other end" "$(<"$T/user.out")" "*1 packets received*"
+like "with mode=user he has the outside one: its names" "$(<"$T/out.out")" "*Address: 10.99.0.1*"
+like "connections" "$(<"$T/out.out")" "*from outside*"
+like "and ping" "$(<"$T/out.out")" "*1 packets received*"
+is "with nothing to be said of it" "$(result out)" "0 "
+is "of pasta nothing is left" "$(pgrep -x pasta || pgrep -f pasta.avx2)" ""
 is "nothing of it is left" "$(ip -br link | grep -c ringlet)" 0
 like "at a terminal the command has one" "$(tr -d '\r' <"$T/on_terminal.out")" "*/dev/pts/0"$'\n'"33 99"$'\n'"err*"
 is "and its status is ours" "$(<"$T/on_terminal.status")" 3

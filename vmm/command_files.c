@@ -18,6 +18,7 @@
 #include "conf.h"
 #include "initramfs.h"
 #include "log.h"
+#include "pasta.h"
 #include "session.h"
 
 /* guest/run.c, built: a program for the guest, and data for us. */
@@ -68,9 +69,15 @@ static void add_busybox(struct initramfs *fs)
 	free(host);
 }
 
+/* Of the host's name servers, can the guest reach this one? */
+static bool is_of_use(const char *line, const struct conf_net *net)
+{
+	return net->mode != NET_USER && strncmp(line, "nameserver 127.", 15) && strncmp(line, "nameserver ::1", 14);
+}
+
 /*
  * The host's name servers, but for one on the host itself: the guest reaches
- * that, if at all, at the address that the host has for it.
+ * that, if at all, at the address that the host has for it.  pasta asks them all.
  */
 static void add_resolv_conf(struct initramfs *fs, const struct conf_net *net)
 {
@@ -83,12 +90,16 @@ static void add_resolv_conf(struct initramfs *fs, const struct conf_net *net)
 	if (!guest)
 		die("out of memory while making the initramfs");
 	while (host && fgets(line, sizeof(line), host)) {
-		if (!strncmp(line, "nameserver 127.", 15) || !strncmp(line, "nameserver ::1", 14))
+		bool server = !strncmp(line, "nameserver ", 11);
+
+		if (server && !is_of_use(line, net))
 			continue;
-		any |= !strncmp(line, "nameserver ", 11);
+		any |= server;
 		fputs(line, guest);
 	}
-	if (!any && net->host_ip)
+	if (net->mode == NET_USER)
+		fputs("nameserver " PASTA_DNS "\n", guest);
+	else if (!any && net->host_ip)
 		fprintf(guest, "nameserver %s\n", inet_ntop(AF_INET, &net->host_ip, ip, sizeof(ip)));
 	if (host)
 		fclose(host);

@@ -641,7 +641,7 @@ void conf_parse(struct conf *c, int argc, char **argv)
 	}
 	if (c->verb == VERB_STAT || c->verb == VERB_LIST)
 		conf_client_parse(c, argc, argv);
-	if (c->ns_exec && !c->net.may_be_ns && c->net.mode != NET_NS)
+	if (c->ns_exec && !c->net.may_be_ns && !conf_net_has_namespace(&c->net))
 		die_args("--ns-exec %s: there is no namespace to run it in; write --net ns", c->ns_exec);
 	if (c->command && c->kernel && !strncmp(c->kernel, GUEST_PREFIX, strlen(GUEST_PREFIX)))
 		die_args("%s runs no commands; name a Linux kernel", c->kernel);

@@ -21,6 +21,7 @@
 #include <sys/random.h>
 
 #include "log.h"
+#include "pasta.h"
 
 #define DEFAULT_PREFIX 24	/* of an address written without /LEN */
 #define DEFAULT_QUEUE_SIZE 1024 /* room for a TCP window in small packets */
@@ -55,7 +56,8 @@ static const struct {
 	{ "host_ip", KEY_IP },
 };
 
-static const char *const mode_names[] = { [NET_NONE] = "none", [NET_TAP] = "tap", [NET_NS] = "ns" };
+static const char *const mode_names[] = { [NET_NONE] = "none", [NET_TAP] = "tap", [NET_NS] = "ns",
+					 [NET_USER] = "user" };
 static const char *const io_names[] = { [IO_URING] = "uring", [IO_POLL] = "poll" };
 static const char *const irq_names[] = {
 	[NET_IRQ_DRAIN] = "drain",     [NET_IRQ_PACKET] = "packet",	[NET_IRQ_DELAY] = "delay",
@@ -73,7 +75,7 @@ const char *conf_irq_name(unsigned policy)
 	return policy < ARRAY_SIZE(irq_names) ? irq_names[policy] : NULL;
 }
 
-static const char *mode_name(unsigned i)
+const char *conf_net_mode_name(unsigned i)
 {
 	return i < ARRAY_SIZE(mode_names) ? mode_names[i] : NULL;
 }
@@ -86,6 +88,8 @@ static const char *io_name(unsigned i)
 static unsigned parse_choice(const char *where, const char *value, const char *(*name)(unsigned i))
 {
 	const char *near;
+	char all[64];
+	size_t len = 0;
 	unsigned i;
 
 	for (i = 0; name(i); i++)
@@ -94,9 +98,10 @@ static unsigned parse_choice(const char *where, const char *value, const char *(
 	near = suggest_nearest(value, name);
 	if (near)
 		die_args("%s%s: not known; did you mean '%s'?", where, value, near);
-	if (name(2))
-		die_args("%s%s: not known; write %s, %s or %s", where, value, name(0), name(1), name(2));
-	die_args("%s%s: not known; write %s or %s", where, value, name(0), name(1));
+	for (i = 0; name(i); i++)
+		len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%s",
+					!i ? "" : name(i + 1) ? ", " : " or ", name(i));
+	die_args("%s%s: not known; write %s", where, value, all);
 }
 
 static void parse_tap_name(const char *where, const char *value, char tap[16])
@@ -271,7 +276,7 @@ static void take_key(struct conf_net *net, enum net_key key, const char *where, 
 {
 	switch (key) {
 	case KEY_MODE:
-		net->mode = parse_choice(where, value, mode_name);
+		net->mode = parse_choice(where, value, conf_net_mode_name);
 		break;
 	case KEY_TAP:
 		parse_tap_name(where, value, net->tap);
@@ -341,22 +346,22 @@ static enum net_key key_find(const char *name)
 
 static bool is_mode(const char *word)
 {
-	for (unsigned i = 0; mode_name(i); i++)
-		if (!strcmp(word, mode_name(i)))
+	for (unsigned i = 0; conf_net_mode_name(i); i++)
+		if (!strcmp(word, conf_net_mode_name(i)))
 			return true;
 	return false;
 }
 
 static _Noreturn void refuse_word(const char *word)
 {
-	const char *near = suggest_nearest(word, mode_name);
+	const char *near = suggest_nearest(word, conf_net_mode_name);
 
 	if (!near)
 		near = suggest_nearest(word, conf_net_key_name);
 	if (near)
 		die_args("unknown word '%s' in --net; did you mean '%s%s'?", word, near,
 			 is_mode(near) ? "" : "=...");
-	die_args("unknown word '%s' in --net; write tap, ns, none, or KEY=VALUE", word);
+	die_args("unknown word '%s' in --net; write tap, ns, user, none, or KEY=VALUE", word);
 }
 
 /*
@@ -462,13 +467,27 @@ void conf_net_init(struct conf_net *net)
  */
 void conf_net_in_namespace(struct conf_net *net)
 {
-	net->mode = NET_NS;
+	if (net->mode != NET_USER)
+		net->mode = NET_NS;
 	net->may_be_ns = false;
 	if (net->host_ip || net->guest_ip)
 		return;
 	net->host_ip = inet_addr("192.168.77.1");
 	net->guest_ip = inet_addr("192.168.77.2");
 	net->prefix = DEFAULT_PREFIX;
+}
+
+/* Packets are routed to pasta: its network must be another than the guest's. */
+static void check_beside_pasta(const struct conf_net *net, const char *list)
+{
+	u32 mask = netmask(MIN(net->prefix, PASTA_PREFIX));
+
+	if (!net->host_ip || !net->guest_ip)
+		die_args("--net %s: mode user needs both addresses, as in ip=10.0.0.1/24,guest_ip=10.0.0.2, or neither",
+			 list);
+	if (!((net->host_ip ^ inet_addr(PASTA_NETWORK)) & mask))
+		die_args("--net %s: with mode user " PASTA_NETWORK "/%u is pasta's; take other addresses", list,
+			 PASTA_PREFIX);
 }
 
 void conf_net_parse(struct conf_net *net, const char *list)
@@ -498,12 +517,15 @@ void conf_net_parse(struct conf_net *net, const char *list)
 	if (net->fd >= 0 && net->queues > 1)
 		die_args("--net %s: the descriptor of fd= is one queue of a tap; leave queues= away, "
 			 "or name the tap by tap=", list);
-	if (net->mode == NET_NS && seen & SEEN(KEY_FD))
-		die_args("--net %s: the tap of fd= is in a namespace already; leave mode ns away", list);
+	if (conf_net_has_namespace(net) && seen & SEEN(KEY_FD))
+		die_args("--net %s: the tap of fd= is in a namespace already; leave mode %s away", list,
+			 conf_net_mode_name(net->mode));
 	check_addresses(net);
 	net->may_be_ns = !(seen & (SEEN(KEY_MODE) | SEEN(KEY_TAP) | SEEN(KEY_FD)));
-	if (net->mode == NET_NS)
+	if (conf_net_has_namespace(net))
 		conf_net_in_namespace(net);
+	if (net->mode == NET_USER)
+		check_beside_pasta(net, list);
 	if (!(seen & SEEN(KEY_MAC)))
 		random_mac(net->mac);
 }

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "pasta.h"
 #include "session.h"
 
 /*
@@ -117,7 +118,7 @@ static void put_net(FILE *f, const struct conf_net *net)
 		fputs(" --net none", f);
 		return;
 	}
-	fputs(net->mode == NET_NS ? " --net mode=ns" : " --net mode=tap", f);
+	fprintf(f, " --net mode=%s", conf_net_mode_name(net->mode));
 	if (net->tap[0]) {
 		fputs(",tap=", f);
 		put_quoted(f, net->tap);
@@ -205,7 +206,8 @@ char *conf_guest_cmdline(const struct conf *c)
 		if (net->host_ip)
 			ip_text(net->host_ip, host);
 		ip_text(htonl(UINT32_MAX << (32 - net->prefix)), mask);
-		fprintf(f, " ip=%s::%s:%s::eth0:off", ip_text(net->guest_ip, guest), host, mask);
+		fprintf(f, " ip=%s::%s:%s::eth0:off%s", ip_text(net->guest_ip, guest), host, mask,
+			net->mode == NET_USER ? ":" PASTA_DNS : "");
 	}
 	if (c->params[0])
 		fprintf(f, " %s", c->params);
@@ -243,8 +245,10 @@ static const char help[] =
 	"\n"
 	"Network:\n"
 	"  -n, --net KEY=VAL,...\n"
-	"      mode=tap|ns|none or the bare word; any other key means tap, or without the\n"
-	"                       right to it ns: a network namespace of its own (none)\n"
+	"      mode=tap|ns|user|none\n"
+	"                       or the bare word; any other key means tap, or without the\n"
+	"                       right to it ns: a network namespace of its own; user: the\n"
+	"                       same, and the outside network by pasta (none)\n"
 	"      tap=NAME         interface to use or create (ringlet0, ringlet1, ...)\n"
 	"      fd=N             a tap that is open already, instead of tap=\n"
 	"      ip=HOST/LEN      address to give to the tap\n"
@@ -263,7 +267,7 @@ static const char help[] =
 	"                       ctrl_vlan, ctrl_mac_addr, guest_offloads, announce, mq,\n"
 	"                       notf_coal, ring_reset, status, speed_duplex,\n"
 	"                       mtu_feature, rss, hash_report\n"
-	"  --ns-exec CMD        with mode=ns: a shell command at the other end\n"
+	"  --ns-exec CMD        with mode=ns or user: a shell command at the other end\n"
 	"  --mmio-strict        virtio InterruptStatus exactly as specified, slower\n"
 	"\n"
 	"Running:\n"

@@ -24,6 +24,7 @@
 #include "log.h"
 #include "net.h"
 #include "netns.h"
+#include "pasta.h"
 #include "probe.h"
 #include "sandbox.h"
 #include "stats.h"
@@ -370,14 +371,17 @@ static void choose_network(void)
 		conf_net_in_namespace(&conf.net);
 		warn("no right to make a tap: the guest's network is a namespace of its own (mode=ns)");
 	}
-	if (conf.net.mode != NET_NS) {
+	if (!conf_net_has_namespace(&conf.net)) {
 		if (conf.ns_exec)
 			die_args("--ns-exec %s: there is no namespace to run it in; write --net ns", conf.ns_exec);
 		return;
 	}
 	if (conf.dry_run)
 		return;
-	if (netns_enter(err, sizeof(err)))
+	if (conf.net.mode == NET_USER && pasta_prepare(err, sizeof(err)))
+		die("%s", err);
+	if (netns_enter(conf.net.mode == NET_USER, err, sizeof(err)) ||
+	    (conf.net.mode == NET_USER && pasta_start(err, sizeof(err))))
 		die("%s", err);
 }
 

@@ -35,7 +35,7 @@ bool netns_may_configure(void)
 	return have(CAP_NET_ADMIN);
 }
 
-static bool write_file(const char *name, const char *text)
+bool netns_write_file(const char *name, const char *text)
 {
 	int fd = open(name, O_WRONLY | O_CLOEXEC);
 	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
@@ -65,18 +65,19 @@ static void lo_up(void)
 	close(s);
 }
 
-int netns_enter(char *err, size_t err_size)
+int netns_enter(bool own_users, char *err, size_t err_size)
 {
 	char uid[64], gid[64];
-	bool root = have(CAP_SYS_ADMIN);
+	bool root = have(CAP_SYS_ADMIN), users = own_users || !root;
 	int e;
 
 	/* Everybody remains who he is: files are made by the user as ever. */
 	snprintf(uid, sizeof(uid), "%u %u 1", geteuid(), geteuid());
 	snprintf(gid, sizeof(gid), "%u %u 1", getegid(), getegid());
-	if (unshare(root ? CLONE_NEWNET : CLONE_NEWUSER | CLONE_NEWNET) ||
-	    (!root && (!write_file("/proc/self/setgroups", "deny") || !write_file("/proc/self/uid_map", uid) ||
-		       !write_file("/proc/self/gid_map", gid)))) {
+	if (unshare(users ? CLONE_NEWUSER | CLONE_NEWNET : CLONE_NEWNET) ||
+	    (!root && (!netns_write_file("/proc/self/setgroups", "deny") ||
+		       !netns_write_file("/proc/self/uid_map", uid) ||
+		       !netns_write_file("/proc/self/gid_map", gid)))) {
 		e = errno;
 		snprintf(err, err_size, "no network namespace of our own: %s; this host forbids user namespaces: '%s' allows them, or name a tap of yours with --net tap=",
 			 strerror(e), remedy(e));

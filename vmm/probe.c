@@ -32,6 +32,7 @@
 
 #include "boot.h"
 #include "conf.h"
+#include "initramfs.h"
 #include "engine.h"
 #include "layout.h"
 #include "log.h"
@@ -489,18 +490,15 @@ static void probe_hugepages(void)
 
 static void probe_passt(void)
 {
-	const char *path = getenv("PATH");
-	char file[512];
+	char *program = program_find("pasta");
 
-	for (path = path ? path : "/usr/bin"; path; path = strchr(path, ':') ? strchr(path, ':') + 1 : NULL) {
-		snprintf(file, sizeof(file), "%.*s/passt", (int)strcspn(path, ":"), path);
-		if (!access(file, X_OK)) {
-			add_row("passt", OK, "%s", file);
-			return;
-		}
+	if (program) {
+		add_row("passt", OK, "%s", program);
+	} else {
+		add_row("passt", WARN, "not installed");
+		advise("apt-get install passt, for the outside network without rights (--net user)");
 	}
-	add_row("passt", WARN, "not installed");
-	advise("apt-get install passt, for the outside network without rights");
+	free(program);
 }
 
 static void probe_kernel(void)

@@ -10,7 +10,7 @@
 # run at a time.
 . "$(dirname "$0")/lib.sh"
 in_lab "$@"
-plan 63
+plan 64
 
 # What a kernel prints that is in trouble, and what one prints that has to
 # find out how fast its clocks run by waiting.
@@ -89,9 +89,9 @@ ends "reboot: 32" d 32 "the guest reset the machine*"
 # --- without an initrd there is nothing to run: the kernel panics ---
 
 # All of their start is before them: they have more time to end than the others.
-# No console needed for the first one: init's job is to reboot.
+# No console needed for the first one: init's job is one that fails, and to reboot.
 boot h -m 128M -k build/guest/cloud/vmlinux -i build/guest/cloud/initrd \
-	-p "quiet reboot=k job=$(base64 <<<"reboot -f")"
+	-p "quiet reboot=k job=$(base64 -w 0 <<<"agent job $(base64 <<<"exit 7"); reboot -f")"
 boot e -m 128M -k build/guest/cloud/vmlinux -p quiet
 boot f -m 128M -k build/guest/cloud/vmlinux -p "quiet panic=0"
 ends "a panic that resets: 34" e 34 "the guest's kernel panicked" 120
@@ -100,6 +100,9 @@ ends "a panic that stays, with panic=0: 34" f 34 "the guest's kernel panicked" 1
 ok "its message has come out to the end" grep -q "end Kernel panic - not syncing: VFS" "$T/f.out"
 
 ends "a reboot by the keyboard controller: 32" h 32 "the guest reset the machine (keyboard controller)" 120
+
+like "a job's status is told, and what was counted of the network" "$(tr -d '\r' <"$T/h.out")" \
+	"*agent: job ended with status 7"$'\n'"interrupts 0"$'\n'"packets 0"*
 
 boot g -m 128M -k build/guest/cloud/vmlinux -p quiet --timeout 2
 ends "a guest that takes too long: 36" g 36 "the guest was still running after 2 s"

@@ -8,7 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 in_lab "$@"
 . tests/traffic.sh
-plan 47
+plan 48
 
 export XDG_RUNTIME_DIR=$T/run
 mkdir -m 711 "$XDG_RUNTIME_DIR"
@@ -91,6 +91,8 @@ for _ in 1 2 3 4 5; do
 	came a 60 >/dev/null
 done
 measured a
+is "the guest's agent counts what /proc and ethtool show" "$(console a 'echo $(figures)')" "$(console a \
+	"echo interrupts \$(awk '/virtio0/ { print \$2 }' /proc/interrupts) packets \$((\$(cat /sys/class/net/eth0/statistics/rx_packets) + \$(cat /sys/class/net/eth0/statistics/tx_packets))) kicks \$(ethtool -S eth0 | awk '/kicks/ { n += \$2 } END { print n }')")"
 is "interrupts: what the device raised is what the guest took" "$(raised) $(more net.rx.packets)" "$q 5"
 
 make_file 4

@@ -441,6 +441,7 @@ static int add_worker(struct net *net, const struct net_params *p, unsigned pair
 		goto fail;
 	tx_reset(&w->tx);
 	w->spin = p->spin && w->engine->ops->ready && has_processors();
+	w->pace.luck = SPIN_LUCKY;
 	net->dev.kick_fd[net_rxq(pair)] = net->dev.kick_fd[net_txq(pair)] = fd.kick;
 	net->worker[net->pairs++] = w;
 	return 0;

@@ -16,7 +16,9 @@
  * its frames are sent, and of the small ones, acknowledgements mostly, that
  * come back.  They wait for as long as it takes to move a few frames: that is
  * nothing to a stream, and it is not an absolute time, which would be too
- * short for one machine and ages for another.
+ * short for one machine and ages for another.  And a small frame that comes by
+ * itself, where there is no stream, does not wait for a look at whether there
+ * are more: somebody waits for it.
  */
 #include "net_irq.h"
 
@@ -26,6 +28,9 @@
 #define STREAM_FRAMES 16
 /* Who sends one after the other needs one frame's time for the next; and some more. */
 #define SPIN_FRAMES 2
+/* Who finds less than that takes a processor from others, and does it less often. */
+#define SPIN_LUCK (SPIN_LUCKY / 2)
+#define SPIN_RETRY 8
 /* So many do not wait for more. */
 #define HOLD_MOST 16
 /* A longer time was not a frame's: the thread had to wait for a processor. */
@@ -72,6 +77,8 @@ static bool policy_due(struct net_moderation *m, u64 now, bool drained)
 	case NET_IRQ_DRAIN:
 		if (m->lone_usecs && !m->bulk && m->pending == 1)
 			return at(m, now, m->since + m->lone_usecs * 1000ULL);
+		if (m->policy == NET_IRQ_ADAPTIVE && !m->transmit && !m->bulk && m->pending == 1 && !m->hold_ns)
+			return true;
 		if (!drained_or_many(m, drained))
 			return false;
 		if (m->hold_ns && m->pending < HOLD_MOST && (m->transmit || !m->bulk))
@@ -119,6 +126,19 @@ u64 irq_hold(const struct net_pace *p, bool transmit, u64 now)
 	if (now - p->streamed > STREAM_FRAMES * p->frame_ns || hold < HOLD_LEAST_NS)
 		return 0;
 	return hold;
+}
+
+bool irq_spins(struct net_pace *p)
+{
+	if (p->luck < SPIN_LUCK && ++p->passes < SPIN_RETRY)
+		return false;
+	p->passes = 0;
+	return true;
+}
+
+void irq_spun(struct net_pace *p, bool won)
+{
+	p->luck = (7 * p->luck + (won ? SPIN_LUCKY : 0)) / 8;
 }
 
 u64 irq_spin(const struct net_pace *p)

@@ -17,6 +17,8 @@
 /* Packets that share one interrupt at most under drain (vhost-net's figure). */
 #define NET_IRQ_MOST 64
 
+/* Looking around finds something every time: to begin with. */
+#define SPIN_LUCKY 256
 /* Bytes; a larger packet is not a small one: somebody may wait for its memory. */
 #define NET_IRQ_SMALL 512
 
@@ -43,6 +45,8 @@ struct net_moderation {
 struct net_pace {
 	u64 frame_ns; /* what moving a frame takes, of late */
 	u64 streamed; /* when the guest last sent a large one, ns */
+	unsigned luck;	 /* how often looking around found something of late, in 256 */
+	unsigned passes; /* chances to look since the last that was taken */
 };
 
 /* Has the driver one? */
@@ -66,8 +70,11 @@ bool irq_due(struct net_moderation *m, u64 now, bool drained, bool full);
 /* So many frames were moved in that time. */
 void irq_pace(struct net_pace *p, unsigned frames, u64 ns);
 
-/* How long to look around for more before sleeping, ns. */
+/* Is it worth while to look around for more before sleeping? */
+bool irq_spins(struct net_pace *p);
+/* For how long, ns; and what came of it. */
 u64 irq_spin(const struct net_pace *p);
+void irq_spun(struct net_pace *p, bool won);
 
 /* How long adaptive lets packets of a direction wait now; 0: not at all. */
 u64 irq_hold(const struct net_pace *p, bool transmit, u64 now);

@@ -474,7 +474,7 @@ static void serve(struct net_worker *w)
 	}
 	w->in_round = sent + given;
 	w->quiet = is_quiet(w, sent + given);
-	w->looks = w->spin && was_busy && !w->in_round;
+	w->looks = w->spin && was_busy && !w->in_round && irq_spins(&w->pace);
 	worker_interrupt(w);
 	check_rings(w);
 	if (worker_is_called(w) || !w->serving || sent || given || commands || w->rx.cancelling)
@@ -485,9 +485,12 @@ static void serve(struct net_worker *w)
 
 	w->in_round = 0;
 	if (w->looks) {
+		bool won;
+
 		COUNT(w->count.thread.spins, 1);
-		if (look_around(w))
-			COUNT(w->count.thread.spins_won, 1);
+		won = look_around(w);
+		irq_spun(&w->pace, won);
+		COUNT(w->count.thread.spins_won, won);
 		return;
 	}
 	if (!kicks_on(w)) {

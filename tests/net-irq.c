@@ -356,6 +356,58 @@ static void the_spin(void)
 	CHECK_EQ(irq_spin(&p), 1 * MS); /* and no longer, whatever happens */
 }
 
+/* Who finds nothing leaves it be but for a try now and then, until that finds something again. */
+static void the_luck(void)
+{
+	struct net_pace p = { .luck = SPIN_LUCKY };
+	unsigned lost = 0, tries = 0;
+
+	while (irq_spins(&p) && ++lost < 100)
+		irq_spun(&p, false);
+	CHECK(lost > 1 && lost < 10);
+	for (unsigned i = 0; i < 800; i++)
+		if (irq_spins(&p)) {
+			tries++;
+			irq_spun(&p, false);
+		}
+	CHECK_EQ(tries, 100);
+	/* One thing found, it may be chance. */
+	while (!irq_spins(&p))
+		;
+	irq_spun(&p, true);
+	CHECK(!irq_spins(&p));
+	for (unsigned i = 0; i < 100; i++)
+		if (irq_spins(&p))
+			irq_spun(&p, true);
+	for (unsigned i = 0; i < 100; i++) {
+		CHECK(irq_spins(&p));
+		irq_spun(&p, i % 4 != 0);
+	}
+}
+
+/* Small and by itself, it is what somebody waits for. */
+static void adaptive_and_alone(void)
+{
+	for (enum net_irq_policy p = NET_IRQ_DRAIN; p <= NET_IRQ_ADAPTIVE; p++) {
+		bool at_once = p == NET_IRQ_ADAPTIVE;
+
+		if (p != NET_IRQ_DRAIN && !at_once)
+			continue;
+		policy(p, 0);
+		irq_add(&m, 512, now);
+		CHECK_EQ(due_while_busy(), at_once);
+		irq_add(&m, 66, now);
+		CHECK(!due_while_busy()); /* there are two */
+		decided();
+		irq_add(&m, 513, now);
+		CHECK(!due_while_busy());
+		decided();
+		m.transmit = true;
+		irq_add(&m, 66, now);
+		CHECK(!due_while_busy());
+	}
+}
+
 /* What a transmit queue has: one small packet waits for company. */
 static void a_lone_packet_waits(void)
 {
@@ -480,6 +532,8 @@ int main(void)
 		{ "adaptive: learns what moving a frame takes", the_pace },
 		{ "adaptive: a guest that streams out is told a few frames' times later", the_hold },
 		{ "before sleeping: two frames' times, and 1 ms at most", the_spin },
+		{ "looking around stops where it seldom finds anything", the_luck },
+		{ "adaptive: one small packet received by itself does not wait", adaptive_and_alone },
 		{ "one small packet sent waits for the interrupt of another", a_lone_packet_waits },
 		{ "adaptive: what is received waits if it is small, and a little", adaptive_receives },
 		{ "adaptive: what was sent waits for more that was", adaptive_sends },

@@ -396,7 +396,7 @@ static void give(struct net_rx *rx, struct rx_slot *s)
 	s->n_chains -= (u16)n;
 }
 
-static enum placed place(struct net_worker *w, struct rx_slot *s)
+static inline __attribute__((always_inline)) enum placed place(struct net_worker *w, struct rx_slot *s, bool watched)
 {
 	struct net_rx *rx = &w->rx;
 	u8 head[TAP_HEADER_HASH + HASH_FRAME_HEAD];
@@ -435,6 +435,11 @@ static enum placed place(struct net_worker *w, struct rx_slot *s)
 	/* 5.1.6.4.1; tun says "the checksum is good" unasked.  They are its first byte. */
 	if (!rx->csum_allowed)
 		*(u8 *)s->chain[0]->iov[0].iov_base = 0;
+	if (watched) {
+		h.num_buffers = tail.num_buffers;
+		h.flags = rx->csum_allowed ? h.flags : 0;
+		watch_received(w, s, &h);
+	}
 	give(rx, s);
 	COUNT(w->count.rx.packets, 1);
 	COUNT(w->count.rx.bytes, s->frame - w->header);
@@ -475,7 +480,7 @@ static bool withdraw_one(struct net_rx *rx, unsigned n)
 	return false;
 }
 
-unsigned rx_deliver(struct net_worker *w)
+static inline __attribute__((always_inline)) unsigned deliver(struct net_worker *w, bool watched)
 {
 	struct net_rx *rx = &w->rx;
 	unsigned given = 0, n = 0;
@@ -485,7 +490,7 @@ unsigned rx_deliver(struct net_worker *w)
 		struct rx_slot *s = &rx->slot[i];
 		enum placed r;
 
-		r = place(w, s);
+		r = place(w, s, watched);
 		if (r == MUST_WAIT) {
 			/*
 			 * What it lacks may be under later frames or, see
@@ -519,6 +524,12 @@ unsigned rx_deliver(struct net_worker *w)
 		w->engine->ops->cancel(w->engine, false);
 	}
 	return given;
+}
+
+/* As tx_post() does. */
+unsigned rx_deliver(struct net_worker *w)
+{
+	return w->watched ? deliver(w, true) : deliver(w, false);
 }
 
 bool rx_drained(const struct net_rx *rx)

@@ -33,7 +33,7 @@ static bool is_gso(const struct iovec *iov, unsigned n)
 	return false;
 }
 
-unsigned tx_post(struct net_worker *w)
+static inline __attribute__((always_inline)) unsigned post(struct net_worker *w, bool watched)
 {
 	struct net_tx *tx = &w->tx;
 	unsigned used = 0, taken = 0;
@@ -66,10 +66,18 @@ unsigned tx_post(struct net_worker *w)
 		tx->gso |= (u64)is_gso(&tx->iov[used], c.n_out) << slot;
 		tx->idle_slots &= ~(1ULL << slot);
 		tx->in_flight++;
+		if (watched)
+			watch_sent(w, slot, &c, &tx->iov[used]);
 		w->engine->ops->write(w->engine, slot, &tx->iov[used], c.n_out);
 		used += c.n_out;
 	}
 	return taken;
+}
+
+/* Two loops, so that one which nobody watches does not ask that per frame. */
+unsigned tx_post(struct net_worker *w)
+{
+	return w->watched ? post(w, true) : post(w, false);
 }
 
 void tx_completed(struct net_worker *w, unsigned slot, int result)
@@ -80,6 +88,8 @@ void tx_completed(struct net_worker *w, unsigned slot, int result)
 	tx->in_flight--;
 	if (result < 0) {
 		COUNT(w->count.tx.errors, 1);
+		if (w->watched)
+			watch_failed(w, slot);
 	} else {
 		COUNT(w->count.tx.packets, 1);
 		COUNT(w->count.tx.bytes, (u64)result - w->header);

@@ -144,6 +144,8 @@ static void command_stop(struct net_worker *w)
 		virtq_publish(w->control);
 	w->rx.vq = w->tx.vq = w->control = NULL;
 	w->serving = false;
+	if (w->watched)
+		watch_stopped(w);
 }
 
 /* Answer the call that is pending, if any. */
@@ -163,6 +165,9 @@ static void handle_command(struct net_worker *w)
 	case WORKER_CONFIGURE:
 		if (w->serving)
 			worker_configure(w);
+		break;
+	case WORKER_WATCH:
+		watch_change(w);
 		break;
 	case WORKER_EXIT:
 		command_stop(w);
@@ -290,8 +295,8 @@ static struct net_queue_counters *count_of(struct net_worker *w, const struct ne
 	return m->transmit ? &w->count.tx : &w->count.rx;
 }
 
-/* True if the driver wants an interrupt for what was published. */
-static bool decide(struct net_worker *w, struct virtq *vq, struct net_moderation *m)
+/* Raised is what the driver wants to be, by the caller. */
+static enum net_fate decide(struct net_worker *w, struct virtq *vq, struct net_moderation *m)
 {
 	bool raise = virtq_wants_interrupt(vq);
 
@@ -300,7 +305,7 @@ static bool decide(struct net_worker *w, struct virtq *vq, struct net_moderation
 	else
 		COUNT(count_of(w, m)->interrupts_suppressed, 1);
 	irq_reset(m);
-	return raise;
+	return raise ? NET_FATE_RAISED : NET_FATE_SUPPRESSED;
 }
 
 static bool is_undecided(const struct virtq *vq)
@@ -308,54 +313,56 @@ static bool is_undecided(const struct virtq *vq)
 	return vq && vq->decided != vq->published;
 }
 
-static bool is_due(struct net_worker *w, struct virtq *vq, struct net_moderation *m, bool drained, bool starved)
+/* An interrupt for what was published: is it due, and is it wanted? */
+static enum net_fate consider(struct net_worker *w, struct virtq *vq, struct net_moderation *m, bool drained,
+			      bool starved)
 {
 	u16 undecided;
 
 	if (!is_undecided(vq))
-		return false;
+		return NET_FATE_NONE;
 	/*
 	 * A ring's worth: the driver may have nothing left to give.  If it
 	 * polls it may have more, but the distance has 16 bits.
 	 */
 	undecided = (u16)(vq->published - vq->decided);
 	if (irq_due(m, w->now, drained, starved || undecided >= vq->size))
-		return true;
+		return decide(w, vq, m);
 	if (!m->deadline)
-		return false;
+		return NET_FATE_WAITS;
 	/* A driver that polls needs no interrupt, and we no timer for a lone one. */
 	if (m->lone_usecs && !irq_is_wished(m) && !virtq_would_interrupt(vq))
-		return true;
+		return decide(w, vq, m);
 	COUNT(count_of(w, m)->interrupts_deferred, 1);
-	return false;
+	return NET_FATE_DEFERRED;
 }
 
 void worker_interrupt(struct net_worker *w)
 {
 	struct net_rx *rx = &w->rx;
 	struct net_tx *tx = &w->tx;
-	bool raise = false;
+	enum net_fate rx_fate, tx_fate;
 
 	if (rx->vq)
 		virtq_publish(rx->vq);
 	if (tx->vq)
 		virtq_publish(tx->vq);
-	if (is_due(w, rx->vq, &rx->irq, w->quiet && rx_drained(rx), rx->starved))
-		raise |= decide(w, rx->vq, &rx->irq);
-	if (is_due(w, tx->vq, &tx->irq, w->quiet && !w->looks, false))
-		raise |= decide(w, tx->vq, &tx->irq);
-	if (!raise)
-		return;
-	/*
-	 * Its handler looks at every ring: what a policy keeps waiting there
-	 * need not any longer.  What the driver wished itself is done literally.
-	 */
-	if (is_undecided(rx->vq) && !irq_is_wished(&rx->irq))
-		decide(w, rx->vq, &rx->irq);
-	if (is_undecided(tx->vq) && !irq_is_wished(&tx->irq))
-		decide(w, tx->vq, &tx->irq);
-	COUNT(w->count.thread.interrupts, 1);
-	virtio_interrupt(w->dev);
+	rx_fate = consider(w, rx->vq, &rx->irq, w->quiet && rx_drained(rx), rx->starved);
+	tx_fate = consider(w, tx->vq, &tx->irq, w->quiet && !w->looks, false);
+	if (rx_fate == NET_FATE_RAISED || tx_fate == NET_FATE_RAISED) {
+		/*
+		 * Its handler looks at every ring: what a policy keeps waiting there
+		 * need not any longer.  What the driver wished itself is done literally.
+		 */
+		if (is_undecided(rx->vq) && !irq_is_wished(&rx->irq))
+			rx_fate = decide(w, rx->vq, &rx->irq);
+		if (is_undecided(tx->vq) && !irq_is_wished(&tx->irq))
+			tx_fate = decide(w, tx->vq, &tx->irq);
+		COUNT(w->count.thread.interrupts, 1);
+		virtio_interrupt(w->dev);
+	}
+	if (w->watched)
+		watch_published(w, rx_fate, tx_fate);
 }
 
 /*

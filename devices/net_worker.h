@@ -14,6 +14,7 @@
 #include <linux/virtio_net.h>
 #include <pthread.h>
 
+#include "capture.h"
 #include "counter.h"
 #include "engine.h"
 #include "net.h"
@@ -135,6 +136,7 @@ enum worker_command {
 	WORKER_START_FRESH,
 	WORKER_STOP,
 	WORKER_CONFIGURE, /* the settings changed */
+	WORKER_WATCH,	  /* next_capture is to be taken over */
 	WORKER_EXIT,
 };
 
@@ -158,6 +160,8 @@ struct net_worker {
 	bool looks;	/* about to do so: interrupts for what was sent can wait */
 	bool serving; /* between start and stop */
 	bool exiting;
+	bool watched; /* somebody wants to see each packet: looked at once a round */
+	struct capture *capture; /* for whom, or NULL */
 
 	pthread_t thread;
 	const u16 *cpus;
@@ -169,6 +173,7 @@ struct net_worker {
 	pthread_mutex_t lock;
 	pthread_cond_t answered;
 	enum worker_command command; /* written under lock, atomic to peek at */
+	struct capture *next_capture; /* before and under a call */
 	int attached;		     /* under lock: 1, or -errno; 0: not yet */
 };
 
@@ -250,6 +255,20 @@ bool rx_drained(const struct net_rx *rx);
 
 /* net_control.c: answer the driver's commands; how many. */
 unsigned control_serve(struct net_worker *w);
+
+/*
+ * net_watch.c: only while watched.  A frame is about to be given to the guest;
+ * a write for one was begun, or failed.
+ */
+void watch_received(struct net_worker *w, const struct rx_slot *s, const struct virtio_net_hdr_v1 *h);
+void watch_sent(struct net_worker *w, unsigned slot, const struct virtq_chain *c, const struct iovec *iov);
+void watch_failed(struct net_worker *w, unsigned slot);
+/* WORKER_WATCH. */
+void watch_change(struct net_worker *w);
+/* The rings are gone: nothing will be decided any more. */
+void watch_stopped(struct net_worker *w);
+/* All that was used is published, and that is how it stands with interrupts. */
+void watch_published(struct net_worker *w, enum net_fate rx, enum net_fate tx);
 
 /* Publish what was used, decide on an interrupt where one is due. */
 void worker_interrupt(struct net_worker *w);

@@ -41,6 +41,9 @@ struct conf_net {
 	enum conf_io io;
 	bool mmio_strict; /* InterruptStatus exactly as in the specification */
 	struct conf_cpus cpus; /* processors for the device threads */
+	const char *pcap; /* where packets are to be captured to, "-": standard output, NULL: nowhere */
+	u32 snaplen;	  /* bytes kept of each; 0: all */
+	u64 pcap_max;	  /* bytes of a file; 0: no limit */
 };
 
 #define CONF_MAX_NAME 48 /* bytes of a guest's name */

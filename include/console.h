@@ -25,7 +25,7 @@ void console_block_signals(void (*asked)(void));
 
 /*
  * Main thread: have console_run() call back while fd is readable, or whatever
- * else of poll()'s events console_want() names later (0: not for now).  Eight
+ * else of poll()'s events console_want() names later (0: not for now).  Twelve
  * can; returns which it is.
  */
 unsigned console_watch(int fd, void (*call)(void));
@@ -38,6 +38,8 @@ void console_want(unsigned watch, short events);
  * (true) before it ends us.
  */
 void console_detach(bool show, bool (*on_signal)(int signo));
+/* Main thread: what comes by the serial port goes to standard error. */
+void console_to_stderr(void);
 /* What was kept, on standard error. */
 void console_say_last(void);
 /*

@@ -10,6 +10,7 @@
 #include "base.h"
 #include "virtq.h"
 
+struct capture;
 struct mem;
 struct net;
 struct steering;
@@ -85,7 +86,9 @@ struct net_queue_counters {
 	ONE(wakes_sent, 0, "a write ended: there is room in the tap")                               \
 	ONE(wakes_kick, 0, "the driver's notification")                                             \
 	ONE(wakes_control, 0, "a call from another thread: reset, configuration, end")              \
-	ONE(wakes_timer, 0, "nothing: a deferred interrupt was due")
+	ONE(wakes_timer, 0, "nothing: a deferred interrupt was due")                                \
+	ONE(captured, 0, "frames put into a capture")                                               \
+	ONE(capture_dropped, 0, "frames for which a capture had no room")
 
 struct net_thread_counters {
 	NET_THREAD_COUNTERS(COUNTER_ONE, COUNTER_MANY)
@@ -120,6 +123,12 @@ const char *net_engine_name(const struct net *net);
 /* Of all pairs together, or of one. */
 void net_read_counters(const struct net *net, struct net_counters *out);
 void net_read_pair_counters(const struct net *net, unsigned pair, struct net_counters *out);
+
+/*
+ * Main thread: have the packets of a pair captured, from now on, into this one
+ * or, NULL, not any more; then the old one is nobody's when this returns.
+ */
+void net_capture(struct net *net, unsigned pair, struct capture *c);
 
 /* Main thread: carrier.  The guest is told when it changed. */
 void net_set_link(struct net *net, bool up);

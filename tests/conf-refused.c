@@ -103,14 +103,39 @@ static void control_characters(void)
 	refused_words(&w, "ringlet: argument 1 is empty; a kernel's file name is expected\n");
 }
 
+static void captures(void)
+{
+	const char *size = "--net pcap_max=%s: not a size; write a number of bytes, or one with K, M or G, like 100M";
+	const char *range = "--net pcap_max=%s: a file can have from 1M to 1024G";
+	const struct {
+		const char *value, *sentence;
+	} t[] = {
+		{ "x", size }, { "1T", size }, { "1MM", size }, { "-1", size }, { "1.5M", size },
+		{ "0", range }, { "1023K", range }, { "1048575", range }, { "1025G", range },
+		{ "99999999999999999999", range }, { "18014398509481984K", range },
+	};
+	char line[64], sentence[200];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
+		snprintf(line, sizeof(line), "-n pcap_max=%s", t[i].value);
+		snprintf(sentence, sizeof(sentence), t[i].sentence, t[i].value);
+		refused(line, sentence);
+	}
+	refused("-n snaplen=0", "--net snaplen=0: not a number from 1 to 262144");
+	refused("-n snaplen=262145", "--net snaplen=262145: not a number from 1 to 262144");
+	refused("-n pcap=", "key 'pcap' in --net has no value behind the =");
+	refused("-n pcap=a,pcap=b", "key 'pcap' in --net is given twice");
+	refused("-n none,pcap=a", "--net none,pcap=a: mode none means no device; leave the other keys away");
+}
+
 static void unknown_keys(void)
 {
 	refused("-n macc=1", "unknown key 'macc' in --net; did you mean 'mac'?");
 	refused("-n tap,hostip=1", "unknown key 'hostip' in --net; did you mean 'ip'?");
 	refused("-n queue=256", "unknown key 'queue' in --net; did you mean 'queue_size'?");
 	refused("--net vhost=1", "unknown key 'vhost' in --net; the keys are mode, tap, fd, mac, ip, "
-				 "guest_ip, mtu, queue_size, queues, irq, spin, io, cpus, and the "
-				 "features that 'ringlet help' lists");
+				 "guest_ip, mtu, queue_size, queues, irq, spin, io, cpus, pcap, "
+				 "snaplen, pcap_max, and the features that 'ringlet help' lists");
 	refused("-n quueues=2", "unknown key 'quueues' in --net; did you mean 'queues'?");
 	refused("-n tso4=off", "unknown key 'tso4' in --net; did you mean 'tso'?");
 	refused("-n eventidx=off", "unknown key 'eventidx' in --net; did you mean 'event_idx'?");
@@ -398,6 +423,7 @@ int main(void)
 		{ "a wrong number or list is refused with its limits", bad_numbers },
 		{ "control characters and empty words are refused", control_characters },
 		{ "an unknown key or word of --net is named, with the nearest one", unknown_keys },
+		{ "a size or length of captures out of range is refused", captures },
 		{ "keys that contradict each other are refused", keys_that_clash },
 		{ "a wrong interrupt policy is refused with what is possible", bad_policies },
 		{ "a feature takes on or off, and that once", bad_features },

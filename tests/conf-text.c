@@ -102,6 +102,10 @@ static void random_net(struct conf_net *n)
 		random_features(n);
 	n->io = below(2) ? IO_POLL : IO_URING;
 	random_cpus(&n->cpus);
+	if (below(2))
+		CHECK(asprintf((char **)&n->pcap, "a b/'%u\".pcapng", below(100)) > 0);
+	n->snaplen = below(2) ? 1 + below(262144) : 0;
+	n->pcap_max = below(2) ? MiB + below(1000000) : 0;
 }
 
 /* So many words, what is given before each. */

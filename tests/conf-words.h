@@ -204,6 +204,9 @@ static inline void check_same(const struct conf *a, const struct conf *b)
 	CHECK_EQ(n->io, m->io);
 	CHECK_EQ(n->mmio_strict, m->mmio_strict);
 	CHECK(same_cpus(&n->cpus, &m->cpus));
+	CHECK(same_text(n->pcap, m->pcap));
+	CHECK_EQ(n->snaplen, m->snaplen);
+	CHECK_EQ(n->pcap_max, m->pcap_max);
 }
 
 /* Random, and the same in every run. */

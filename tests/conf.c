@@ -233,6 +233,29 @@ static void reports(void)
 	conf_free(&c);
 }
 
+static void captures(void)
+{
+	struct conf c;
+
+	parse(&c, "vmlinux -n tap");
+	CHECK(!c.net.pcap);
+	CHECK(!c.net.snaplen && !c.net.pcap_max);
+	conf_free(&c);
+	parse(&c, "vmlinux -n pcap=-,snaplen=128,pcap_max=1M");
+	CHECK_EQ(c.net.mode, NET_TAP);
+	CHECK_STR(c.net.pcap, "-");
+	CHECK_EQ(c.net.snaplen, 128);
+	CHECK_EQ(c.net.pcap_max, MiB);
+	conf_free(&c);
+	parse(&c, "vmlinux -n pcap=/tmp/a.pcapng,pcap_max=2000000");
+	CHECK_STR(c.net.pcap, "/tmp/a.pcapng");
+	CHECK_EQ(c.net.pcap_max, 2000000);
+	conf_free(&c);
+	parse(&c, "vmlinux -n pcap_max=1024g");
+	CHECK_EQ(c.net.pcap_max, 1024 * GiB);
+	conf_free(&c);
+}
+
 static void net_keys(void)
 {
 	static const u8 mac[6] = { 0x02, 0x12, 0x34, 0x56, 0x78, 0x9a };
@@ -501,6 +524,7 @@ int main(void)
 		{ "stat and list have options of their own", watching },
 		{ "reports have a format and a file, guests a name and a socket", reports },
 		{ "every key of --net arrives, and so do kvmtool's spellings", net_keys },
+		{ "where packets are captured to, how much of them, and in files of what size", captures },
 		{ "an interrupt policy is a word, and a time where it has one", irq_policies },
 		{ "every feature of the device can be switched off, and only it goes",
 		  feature_switches },

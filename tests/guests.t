@@ -97,16 +97,6 @@ udp_echoed() {
 			defined $s->recv($got, 65536) && $got eq $sent or die "$size bytes came back otherwise\n";
 		}' $GUEST "$@"
 }
-# pings COUNT OPTIONS...: all are answered.  ping itself may not wait for the
-# last ones where the processors are busy: the replies are counted by the kernel.
-pings() {
-	local n
-	n=$(($(replies) + $1))
-	ping -q "${@:2}" -c "$1" $GUEST
-	all_answered() { (($(replies) == n)); }
-	until_true 10 all_answered
-}
-replies() { awk '/^IcmpMsg: [0-9]/ { print $c } /^IcmpMsg: I/ { for (c = 1; c < NF && $c != "InType0"; c++); }' /proc/net/snmp; }
 neighbour() { ip neigh show "$1" dev tap1; }
 
 for keys in io=uring io=poll,csum=off,event_idx=off,queue_size=32; do

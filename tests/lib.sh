@@ -241,6 +241,17 @@ ends() {
 	like "$1" "${status[$2]} $(<"$T/$2.err")" "$3 ringlet: $4"
 }
 
+# pings COUNT OPTIONS...: $GUEST answers all.  ping itself may not wait for the last
+# ones where the processors are busy: the replies are counted by the kernel.
+pings() {
+	local n
+	n=$(($(replies) + $1))
+	ping -q "${@:2}" -c "$1" $GUEST
+	all_answered() { (($(replies) == n)); }
+	until_true 10 all_answered
+}
+replies() { awk '/^IcmpMsg: [0-9]/ { print $c } /^IcmpMsg: I/ { for (c = 1; c < NF && $c != "InType0"; c++); }' /proc/net/snmp; }
+
 # A figure of the guest's KVM, all processors together.
 kvm_stat() {
 	local dir

@@ -169,6 +169,45 @@ __attribute__((no_sanitize("thread"))) static void *keep_scribbling(void *arg)
 	return NULL;
 }
 
+/* --- somebody who captures what there is of packets ------------------------------ */
+
+static struct capture cap;
+
+/* The device copies what the driver changes at the same time: on purpose, too. */
+static bool may_capture(void)
+{
+#ifdef __SANITIZE_THREAD__
+	return false;
+#else
+	return true;
+#endif
+}
+
+static void capture_begin(void)
+{
+	if (!may_capture() || rnd(2))
+		return;
+	CHECK_EQ(stream_init(&cap.stream, 65536), 0);
+	cap.snaplen = 1 + (u32)rnd(70000);
+	cap.lost = 0;
+	net_capture(b.net, 0, &cap);
+}
+
+static void capture_end(void)
+{
+	const struct capture_record *r;
+
+	net_capture(b.net, 0, NULL);
+	if (!cap.stream.data)
+		return;
+	for (; (r = stream_peek(&cap.stream)); stream_take(&cap.stream)) {
+		CHECK(r->way <= CAPTURE_TX && r->fate <= NET_FATE_SUPPRESSED);
+		CHECK(r->captured <= cap.snaplen && r->captured <= r->len);
+		CHECK(CAPTURE_RECORD + r->captured <= r->bytes);
+	}
+	stream_fini(&cap.stream);
+}
+
 static void recover(void)
 {
 	u8 byte;
@@ -209,7 +248,9 @@ static void mad_driver(enum kind kind)
 		STORE_ONCE(&over, false);
 		if (scribbler)
 			pthread_create(&t, NULL, keep_scribbling, &own);
+		capture_begin();
 		go_mad((unsigned)rnd(600));
+		capture_end();
 		if (scribbler) {
 			STORE_ONCE(&over, true);
 			pthread_join(t, NULL);

@@ -656,6 +656,7 @@ void conf_free(struct conf *c)
 	free((char *)c->kernel);
 	free((char *)c->initrd);
 	free((char *)c->user);
+	free((char *)c->net.pcap);
 	free((char *)c->stats.file);
 	free((char *)c->name);
 	free((char *)c->sock);

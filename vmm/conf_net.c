@@ -22,6 +22,7 @@
 
 #include "log.h"
 #include "pasta.h"
+#include "pcap.h"
 
 #define DEFAULT_PREFIX 24	/* of an address written without /LEN */
 #define DEFAULT_QUEUE_SIZE 1024 /* room for a TCP window in small packets */
@@ -29,7 +30,8 @@
 
 /* What comes behind the last is KEY_SWITCH + i for net_feature_switch(i). */
 enum net_key { KEY_MODE, KEY_TAP, KEY_FD, KEY_MAC, KEY_IP, KEY_GUEST_IP, KEY_MTU, KEY_QUEUE_SIZE,
-	       KEY_QUEUES, KEY_IRQ, KEY_SPIN, KEY_IO, KEY_CPUS, KEY_SWITCH };
+	       KEY_QUEUES, KEY_IRQ, KEY_SPIN, KEY_IO, KEY_CPUS, KEY_PCAP, KEY_SNAPLEN, KEY_PCAP_MAX,
+	       KEY_SWITCH };
 
 #define SEEN(key) (1ULL << (key)) /* all keys fit: a test counts them */
 
@@ -51,6 +53,9 @@ static const struct {
 	{ "spin", KEY_SPIN },
 	{ "io", KEY_IO },
 	{ "cpus", KEY_CPUS },
+	{ "pcap", KEY_PCAP },
+	{ "snaplen", KEY_SNAPLEN },
+	{ "pcap_max", KEY_PCAP_MAX },
 	{ "tapif", KEY_TAP },
 	{ "guest_mac", KEY_MAC },
 	{ "host_ip", KEY_IP },
@@ -272,6 +277,22 @@ static void parse_feature(const char *where, const char *value, const char *name
 		net->declined |= bits;
 }
 
+/* Bytes, or with K, M or G. */
+static void parse_pcap_max(const char *where, const char *value, struct conf_net *net)
+{
+	static const char units[] = "KMG";
+	size_t digits = strspn(value, "0123456789");
+	const char *unit = value[digits] ? strchr(units, toupper((u8)value[digits])) : NULL;
+	u64 n = strtoull(value, NULL, 10);
+	unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+
+	if (!digits || (value[digits] && (!unit || value[digits + 1])))
+		die_args("%s%s: not a size; write a number of bytes, or one with K, M or G, like 100M", where, value);
+	if (n > 1024 * GiB >> shift || n << shift < PCAP_MAX_LEAST)
+		die_args("%s%s: a file can have from 1M to 1024G", where, value);
+	net->pcap_max = n << shift;
+}
+
 static void take_key(struct conf_net *net, enum net_key key, const char *where, const char *value)
 {
 	switch (key) {
@@ -314,6 +335,17 @@ static void take_key(struct conf_net *net, enum net_key key, const char *where, 
 	case KEY_CPUS:
 		conf_cpu_list(where, value, &net->cpus);
 		break;
+	case KEY_PCAP:
+		net->pcap = strdup(value);
+		if (!net->pcap)
+			die("out of memory");
+		break;
+	case KEY_SNAPLEN:
+		net->snaplen = (u32)conf_number(where, value, 1, PCAP_SNAPLEN_MAX);
+		break;
+	case KEY_PCAP_MAX:
+		parse_pcap_max(where, value, net);
+		break;
 	case KEY_SWITCH: /* and behind: parse_feature()'s */
 		break;
 	}
@@ -340,7 +372,7 @@ static enum net_key key_find(const char *name)
 		die_args("unknown key '%s' in --net; did you mean '%s'?", name,
 			 key_main_name(key_find(near)));
 	die_args("unknown key '%s' in --net; the keys are mode, tap, fd, mac, ip, guest_ip, mtu, "
-		 "queue_size, queues, irq, spin, io, cpus, and the features that 'ringlet help' lists",
+		 "queue_size, queues, irq, spin, io, cpus, pcap, snaplen, pcap_max, and the features that 'ringlet help' lists",
 		 name);
 }
 

@@ -110,6 +110,18 @@ static void put_declined(FILE *f, u64 declined)
 			fprintf(f, ",%s=%s", name, declined & net_feature_bits(name) ? "off" : "on");
 }
 
+static void put_capture(FILE *f, const struct conf_net *net)
+{
+	if (net->pcap) {
+		fputs(",pcap=", f);
+		put_quoted(f, net->pcap);
+	}
+	if (net->snaplen)
+		fprintf(f, ",snaplen=%u", net->snaplen);
+	if (net->pcap_max)
+		fprintf(f, ",pcap_max=%llu", (unsigned long long)net->pcap_max);
+}
+
 static void put_net(FILE *f, const struct conf_net *net)
 {
 	char ip[INET_ADDRSTRLEN];
@@ -137,6 +149,7 @@ static void put_net(FILE *f, const struct conf_net *net)
 	put_irq(f, net);
 	fprintf(f, ",spin=%s,io=%s", net->spin ? "on" : "off", net->io == IO_POLL ? "poll" : "uring");
 	put_cpus(f, ",cpus=", &net->cpus, ':');
+	put_capture(f, net);
 	put_declined(f, net->declined);
 }
 
@@ -262,6 +275,9 @@ static const char help[] =
 	"      spin=on|off      look for more for a moment before sleeping (on)\n"
 	"      io=uring|poll    how the tap is read and written (uring)\n"
 	"      cpus=LIST        processors for the device threads, like 1-2 or 1:3\n"
+	"      pcap=FILE        capture its packets, as pcapng; a dash is standard output\n"
+	"      snaplen=N        keep so many bytes of each (all)\n"
+	"      pcap_max=SIZE    bytes of a file; then FILE.1 to FILE.3, and FILE again\n"
 	"      FEATURE=on|off   offer it to the guest (on, the last two off): csum, tso,\n"
 	"                       uso, mrg_rxbuf, indirect, event_idx, ctrl_vq, ctrl_rx,\n"
 	"                       ctrl_vlan, ctrl_mac_addr, guest_offloads, announce, mq,\n"

@@ -27,7 +27,7 @@
 
 #define CTRL_A 1
 #define COLLECT_MS 2
-#define MAX_WATCHES 8
+#define MAX_WATCHES 12
 #define KEPT_LINES 50
 /* After "Kernel panic": the guest resets at once unless told not to. */
 #define PANIC_GRACE_MS 3000
@@ -56,6 +56,7 @@ static struct {
 		void (*call)(void);
 	} watch[MAX_WATCHES]; /* somebody else's; no call: none */
 	bool detached, show;
+	bool to_stderr;
 	bool (*on_signal)(int signo);
 	char kept[8192]; /* the last that the guest printed, a ring */
 	size_t n_kept;	 /* all that it ever printed */
@@ -133,6 +134,11 @@ void console_detach(bool show, bool (*on_signal)(int signo))
 	con.on_signal = on_signal;
 }
 
+void console_to_stderr(void)
+{
+	con.to_stderr = true;
+}
+
 bool console_saw_panic(void)
 {
 	return con.panicked;
@@ -184,7 +190,7 @@ static void watch(const u8 *buf, size_t n)
 
 static void put(const u8 *buf, size_t n)
 {
-	int fd = con.detached ? STDERR_FILENO : STDOUT_FILENO;
+	int fd = con.detached || con.to_stderr ? STDERR_FILENO : STDOUT_FILENO;
 
 	while (n && !con.out_broken) {
 		ssize_t r = write(fd, buf, n);

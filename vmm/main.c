@@ -25,6 +25,7 @@
 #include "net.h"
 #include "netns.h"
 #include "pasta.h"
+#include "pcap.h"
 #include "probe.h"
 #include "sandbox.h"
 #include "stats.h"
@@ -32,6 +33,7 @@
 #include "tap_steering.h"
 #include "virtio.h"
 #include "vm.h"
+#include "watching.h"
 
 /* How often a guest is asked to make itself known when its link comes up. */
 #define ANNOUNCEMENTS 3
@@ -304,6 +306,7 @@ static bool answer_info(const char *argument, FILE *f)
 static const struct ctl_command commands[] = {
 	{ "stats", "[json|text|flat]  all that is counted", answer_stats },
 	{ "info", "[json|text|flat]  what guest this is", answer_info },
+	{ "pcap", "start FILE|stop  capture packets", pcap_command },
 	{ NULL },
 };
 
@@ -403,6 +406,7 @@ static int run(void)
 
 	choose_session();
 	choose_network();
+	watching_check(&conf);
 	cmdline = conf_guest_cmdline(&conf);
 	command = conf_to_command(&conf);
 	if (conf.kernel_is_found)
@@ -425,8 +429,10 @@ static int run(void)
 	vm_open(&vm, conf.cpus);
 	vm_add_memory(&vm, conf.mem);
 	vm_add_serial(&vm);
-	if (conf.net.mode != NET_NONE)
+	if (conf.net.mode != NET_NONE) {
 		open_net();
+		watching_open_net(&conf, net, &tap);
+	}
 	if (conf.session)
 		vm_add_virtio(&vm, command_open(&vm, &conf, terminal, netns_start_peer));
 	load_guest(cmdline, files);
@@ -447,6 +453,7 @@ static int run(void)
 	console_block_signals(say_stats);
 	if (!conf.session || terminal)
 		console_open();
+	watching_begin(&conf);
 	if (net && net_start(net))
 		die("cannot start the network device's thread");
 	stats.net = net;
@@ -463,6 +470,7 @@ static int run(void)
 	console_close();
 	ctl_close();
 	netns_end_peer();
+	watching_end(net);
 	say_counters();
 	if (net)
 		net_free(net);

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+/*
+ * net_watch.c - what those who watch get to see of a device thread.
+ *
+ * Nothing here is called unless somebody does.  The frame's bytes are copied
+ * where they are, in guest memory, from segments that were checked when the
+ * chain was popped: the guest may change them meanwhile, and then sees in the
+ * capture what others may have seen, too.
+ */
+#include <string.h>
+
+#include "barrier.h"
+#include "clock.h"
+#include "net_worker.h"
+
+/* Where to copy from: segments, or what is left of one. */
+struct source {
+	const struct iovec *iov;
+	unsigned n;
+	size_t at; /* bytes of the first that are done with */
+};
+
+/* The next bytes of it, n or as many as there are. */
+static size_t copy_from(struct source *s, void *to, size_t n)
+{
+	size_t have = 0;
+
+	while (have < n && s->n) {
+		size_t part = MIN(s->iov->iov_len - s->at, n - have);
+
+		memcpy((u8 *)to + have, (u8 *)s->iov->iov_base + s->at, part);
+		have += part;
+		s->at += part;
+		if (s->at == s->iov->iov_len) {
+			s->iov++;
+			s->n--;
+			s->at = 0;
+		}
+	}
+	return have;
+}
+
+/* A record for a frame of so many bytes, or NULL: there is no room. */
+static struct capture_record *add_record(struct net_worker *w, u64 len)
+{
+	struct capture *c = w->capture;
+	u32 most = MIN(c->snaplen, TAP_MAX_FRAME);
+	u32 captured = (u32)MIN(len, most);
+	struct capture_record *r = stream_add(&c->stream, (u32)CAPTURE_RECORD + captured);
+
+	if (!r) {
+		COUNT(w->count.thread.capture_dropped, 1);
+		return NULL;
+	}
+	COUNT(w->count.thread.captured, 1);
+	r->lost = (u32)(c->stream.dropped - c->lost);
+	c->lost = c->stream.dropped;
+	r->ns = clock_ns();
+	r->len = (u32)MIN(len, UINT32_MAX);
+	r->captured = captured;
+	r->batch = r->irq_ns = 0;
+	r->fate = NET_FATE_WAITS;
+	r->deferred = false;
+	return r;
+}
+
+/* What is behind the header, which may lie in pieces. */
+static void take_data(struct capture_record *r, struct source *s, size_t header)
+{
+	u8 rest[TAP_HEADER_HASH];
+
+	copy_from(s, &r->header, sizeof(r->header));
+	copy_from(s, rest, header - sizeof(r->header));
+	r->captured = (u32)copy_from(s, r->data, r->captured);
+}
+
+void watch_received(struct net_worker *w, const struct rx_slot *s, const struct virtio_net_hdr_v1 *h)
+{
+	struct capture_record *r = w->capture ? add_record(w, s->frame - w->header) : NULL;
+	struct iovec iov[RX_FRAME_CHAINS * 2];
+	struct source from = { .iov = iov };
+	u32 left = w->header + (r ? r->captured : 0);
+
+	if (!r)
+		return;
+	for (unsigned i = 0; left && i < s->n_chains; i++)
+		for (unsigned k = 0; left && k < s->chain[i]->n_iov && from.n < ARRAY_SIZE(iov); k++) {
+			iov[from.n++] = s->chain[i]->iov[k];
+			left -= (u32)MIN(left, s->chain[i]->iov[k].iov_len);
+		}
+	take_data(r, &from, w->header);
+	r->way = CAPTURE_RX;
+	r->head = s->chain[0]->head;
+	r->buffers = h->num_buffers;
+	r->header = *h;
+}
+
+void watch_sent(struct net_worker *w, unsigned slot, const struct virtq_chain *c, const struct iovec *iov)
+{
+	struct capture_record *r = w->capture ? add_record(w, c->out_len - w->header) : NULL;
+	struct source from = { .iov = iov, .n = c->n_out };
+
+	if (!r)
+		return;
+	take_data(r, &from, w->header);
+	r->way = CAPTURE_TX;
+	r->head = c->head;
+	r->buffers = c->n_out;
+	r->slot = (u8)slot;
+}
+
+/* It was not sent: it was no packet. */
+void watch_failed(struct net_worker *w, unsigned slot)
+{
+	struct capture_record *r;
+	u64 at = 0;
+
+	while (w->capture && (r = stream_hidden(&w->capture->stream, &at)))
+		if (r->way == CAPTURE_TX && r->slot == slot)
+			r->way = CAPTURE_NOTHING;
+}
+
+/* What is known of a record by now; true if that is all that will be. */
+static bool settle(struct capture_record *r, enum net_fate fate, u32 batch, u64 now)
+{
+	if (r->fate != NET_FATE_WAITS)
+		return true;
+	if (!r->batch)
+		r->batch = batch;
+	r->deferred |= fate == NET_FATE_DEFERRED;
+	if (fate == NET_FATE_WAITS || fate == NET_FATE_DEFERRED)
+		return false;
+	r->fate = (u8)fate;
+	r->irq_ns = (u32)MIN(now - r->ns, UINT32_MAX);
+	return true;
+}
+
+/* They are not held back any longer. */
+static void release(struct net_worker *w)
+{
+	struct stream *s = &w->capture->stream;
+	struct capture_record *r;
+	u64 at = 0;
+
+	while ((r = stream_hidden(s, &at)))
+		if (r->fate == NET_FATE_WAITS)
+			r->fate = NET_FATE_NONE;
+	stream_show(s, s->end);
+}
+
+void watch_published(struct net_worker *w, enum net_fate rx, enum net_fate tx)
+{
+	struct stream *s = w->capture ? &w->capture->stream : NULL;
+	u64 at = 0, settled = s ? s->shown : 0, now = clock_ns();
+	struct capture_record *r;
+	bool all = true;
+
+	if (!s)
+		return;
+	while ((r = stream_hidden(s, &at))) {
+		if (r->way == CAPTURE_RX)
+			all &= settle(r, rx, (u32)w->count.rx.ring.batches, now);
+		else if (w->tx.idle_slots >> r->slot & 1 || r->way == CAPTURE_NOTHING)
+			all &= settle(r, tx, (u32)w->count.tx.ring.batches, now);
+		else /* it waits for room in the tap: nothing waits for it */
+			r->fate = NET_FATE_NONE;
+		if (all)
+			settled = at;
+	}
+	stream_show(s, settled);
+	/* Where a decision takes so long that there is no room, they go without. */
+	if (s->end - s->shown > s->size / 2)
+		release(w);
+}
+
+void watch_change(struct net_worker *w)
+{
+	if (w->capture)
+		release(w);
+	w->capture = w->next_capture;
+	w->watched = w->capture;
+}
+
+void watch_stopped(struct net_worker *w)
+{
+	if (w->capture)
+		release(w);
+}
+
+void net_capture(struct net *net, unsigned pair, struct capture *c)
+{
+	struct net_worker *w = net->worker[pair];
+
+	w->next_capture = c;
+	if (w->started)
+		worker_call(w, WORKER_WATCH);
+	else
+		watch_change(w);
+}

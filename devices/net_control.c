@@ -432,6 +432,7 @@ unsigned control_serve(struct net_worker *w)
 {
 	struct iovec iov[VIRTQ_MAX_SIZE];
 	struct virtq_chain chain;
+	enum net_fate fate;
 	unsigned n = 0;
 
 	/* At most a ring's worth, packets must have their turn; a reset has it now. */
@@ -442,11 +443,19 @@ unsigned control_serve(struct net_worker *w)
 			break;
 		}
 		virtq_add_used(w->control, chain.head, answer(w, &chain, iov));
+		if (w->watched)
+			watch_publishing(w, w->control);
 		virtq_publish(w->control);
 	}
 	if (w->control->decided == w->control->published)
 		return n;
-	if (virtq_wants_interrupt(w->control)) {
+	fate = virtq_wants_interrupt(w->control) ? NET_FATE_RAISED : NET_FATE_SUPPRESSED;
+	if (w->watched) {
+		watch_decided(w, w->control, fate);
+		if (fate == NET_FATE_RAISED)
+			watch_interrupt(w);
+	}
+	if (fate == NET_FATE_RAISED) {
 		COUNT(w->count.control.interrupts, 1);
 		COUNT(w->count.thread.interrupts, 1);
 		virtio_interrupt(w->dev);

@@ -509,6 +509,8 @@ static inline __attribute__((always_inline)) unsigned deliver(struct net_worker 
 		put_back(rx, s, 0);
 		rx->idle_slots |= 1u << i;
 		n++;
+		if (watched && r == DROPPED)
+			watch_dropped(w);
 		if (r != PLACED)
 			continue;
 		given++;

@@ -9,9 +9,102 @@
  */
 #include <string.h>
 
-#include "barrier.h"
 #include "clock.h"
 #include "net_worker.h"
+
+/* --- for a trace ------------------------------------------------------------------ */
+
+/* The trace, if it wants events of that class. */
+static struct trace *traces(const struct net_worker *w, u32 class)
+{
+	return w->trace && w->trace->classes & class ? w->trace : NULL;
+}
+
+static u8 queue_of(const struct net_worker *w, const struct virtq *vq)
+{
+	return vq == w->rx.vq ? TRACE_OF_RX : vq == w->tx.vq ? TRACE_OF_TX : TRACE_OF_CONTROL;
+}
+
+/* As its counter numbers them. */
+static u64 batches_of(const struct virtq *vq)
+{
+	return vq->count->batches;
+}
+
+void watch_came(struct net_worker *w, unsigned frames)
+{
+	struct trace *t = traces(w, TRACE_NET);
+
+	if (t)
+		trace_put(t, TRACE_CAME, TRACE_OF_RX, frames, 0, 0);
+}
+
+void watch_dropped(struct net_worker *w)
+{
+	struct trace *t = traces(w, TRACE_NET);
+
+	if (t)
+		trace_put(t, TRACE_DROP, TRACE_OF_RX, 0, 0, 0);
+}
+
+void watch_kicked(struct net_worker *w)
+{
+	struct trace *t = traces(w, TRACE_VQ);
+
+	if (t)
+		trace_put(t, TRACE_KICK, 0, 0, 0, 0);
+}
+
+void watch_slept(struct net_worker *w, u64 since, enum engine_event_type woken_by)
+{
+	static const u8 by[] = {
+		[ENGINE_READ] = TRACE_BY_FRAME, [ENGINE_WRITTEN] = TRACE_BY_SENT, [ENGINE_KICK] = TRACE_BY_KICK,
+		[ENGINE_CONTROL] = TRACE_BY_CONTROL, [ENGINE_NOTHING] = TRACE_BY_TIMER,
+	};
+	struct trace *t = traces(w, TRACE_VQ);
+
+	if (t)
+		trace_put_since(t, TRACE_SLEEP, since, 0, by[woken_by]);
+}
+
+void watch_publishing(struct net_worker *w, const struct virtq *vq)
+{
+	struct trace *t = traces(w, TRACE_VQ);
+	u16 n = vq ? (u16)(vq->used_idx - vq->published) : 0;
+
+	if (t && n)
+		trace_put(t, TRACE_BATCH, queue_of(w, vq), batches_of(vq) + 1, n, 0);
+}
+
+void watch_decided(struct net_worker *w, const struct virtq *vq, enum net_fate fate)
+{
+	struct trace *t = traces(w, TRACE_IRQ);
+
+	if (!t)
+		return;
+	if (fate == NET_FATE_RAISED)
+		trace_put(t, TRACE_RAISED, queue_of(w, vq), batches_of(vq), 0, 0);
+	else if (fate == NET_FATE_SUPPRESSED)
+		trace_put(t, TRACE_SUPPRESSED, queue_of(w, vq), batches_of(vq), 0, 0);
+	else if (fate == NET_FATE_DEFERRED)
+		trace_put(t, TRACE_DEFERRED, queue_of(w, vq), batches_of(vq), 0, 0);
+}
+
+void watch_interrupt(struct net_worker *w)
+{
+	struct trace *t = traces(w, TRACE_IRQ);
+
+	if (t)
+		trace_put(t, TRACE_IRQ_SENT, 0, 0, 0, 0);
+}
+
+void net_trace(struct net *net, unsigned pair, struct trace *t)
+{
+	net->worker[pair]->trace = t->classes & (TRACE_VQ | TRACE_IRQ | TRACE_NET) ? t : NULL;
+	net->worker[pair]->watched = net->worker[pair]->trace;
+}
+
+/* --- for a capture ---------------------------------------------------------------- */
 
 /* Where to copy from: segments, or what is left of one. */
 struct source {
@@ -80,7 +173,10 @@ void watch_received(struct net_worker *w, const struct rx_slot *s, const struct 
 	struct iovec iov[RX_FRAME_CHAINS * 2];
 	struct source from = { .iov = iov };
 	u32 left = w->header + (r ? r->captured : 0);
+	struct trace *t = traces(w, TRACE_NET);
 
+	if (t)
+		trace_put(t, TRACE_RX, TRACE_OF_RX, s->frame - w->header, s->chain[0]->head, h->gso_type);
 	if (!r)
 		return;
 	for (unsigned i = 0; left && i < s->n_chains; i++)
@@ -99,7 +195,10 @@ void watch_sent(struct net_worker *w, unsigned slot, const struct virtq_chain *c
 {
 	struct capture_record *r = w->capture ? add_record(w, c->out_len - w->header) : NULL;
 	struct source from = { .iov = iov, .n = c->n_out };
+	struct trace *t = traces(w, TRACE_NET);
 
+	if (t)
+		trace_put(t, TRACE_TX, TRACE_OF_TX, c->out_len - w->header, c->head, w->tx.gso >> slot & 1);
 	if (!r)
 		return;
 	take_data(r, &from, w->header);
@@ -112,9 +211,12 @@ void watch_sent(struct net_worker *w, unsigned slot, const struct virtq_chain *c
 /* It was not sent: it was no packet. */
 void watch_failed(struct net_worker *w, unsigned slot)
 {
+	struct trace *t = traces(w, TRACE_NET);
 	struct capture_record *r;
 	u64 at = 0;
 
+	if (t)
+		trace_put(t, TRACE_TX_FAILED, TRACE_OF_TX, 0, slot, 0);
 	while (w->capture && (r = stream_hidden(&w->capture->stream, &at)))
 		if (r->way == CAPTURE_TX && r->slot == slot)
 			r->way = CAPTURE_NOTHING;
@@ -151,7 +253,7 @@ static void release(struct net_worker *w)
 void watch_published(struct net_worker *w, enum net_fate rx, enum net_fate tx)
 {
 	struct stream *s = w->capture ? &w->capture->stream : NULL;
-	u64 at = 0, settled = s ? s->shown : 0, now = clock_ns();
+	u64 at = 0, settled = s ? s->shown : 0, now = s ? clock_ns() : 0;
 	struct capture_record *r;
 	bool all = true;
 
@@ -178,7 +280,7 @@ void watch_change(struct net_worker *w)
 	if (w->capture)
 		release(w);
 	w->capture = w->next_capture;
-	w->watched = w->capture;
+	w->watched = w->capture || w->trace;
 }
 
 void watch_stopped(struct net_worker *w)

@@ -25,6 +25,15 @@
 
 static enum engine_event_type handle_events(struct net_worker *w);
 
+/* Where no interrupt is to be thought of. */
+static void publish(struct net_worker *w, struct virtq *vq)
+{
+	if (vq && w->watched)
+		watch_publishing(w, vq);
+	if (vq)
+		virtq_publish(vq);
+}
+
 /*
  * Its pair is not in use any more: when this returns no frame arrives in its
  * queue (5.1.6.5.5), and the tap's may be let go.
@@ -46,7 +55,7 @@ static void stop_receiving(struct net_worker *w)
 	w->now = clock_ns();
 	rx_deliver(w);
 	rx_forget(rx);
-	virtq_publish(rx->vq);
+	publish(w, rx->vq);
 }
 
 void worker_configure(struct net_worker *w)
@@ -138,10 +147,8 @@ static void command_stop(struct net_worker *w)
 		w->engine->ops->enter(w->engine, ENGINE_FOREVER);
 		handle_events(w);
 	}
-	if (w->tx.vq)
-		virtq_publish(w->tx.vq);
-	if (w->control)
-		virtq_publish(w->control);
+	publish(w, w->tx.vq);
+	publish(w, w->control);
 	w->rx.vq = w->tx.vq = w->control = NULL;
 	w->serving = false;
 	if (w->watched)
@@ -211,6 +218,7 @@ void worker_call(struct net_worker *w, enum worker_command c)
 static enum engine_event_type handle_events(struct net_worker *w)
 {
 	enum engine_event_type first = ENGINE_NOTHING;
+	unsigned had = w->rx.n_done;
 	struct engine_event ev;
 
 	while (w->engine->ops->next(w->engine, &ev)) {
@@ -225,12 +233,16 @@ static enum engine_event_type handle_events(struct net_worker *w)
 			break;
 		case ENGINE_KICK:
 			COUNT(w->count.thread.kicks, 1);
+			if (w->watched)
+				watch_kicked(w);
 			break;
 		case ENGINE_CONTROL:
 		case ENGINE_NOTHING:
 			break; /* we are awake, see worker_is_called() */
 		}
 	}
+	if (w->watched && w->rx.n_done > had)
+		watch_came(w, w->rx.n_done - had);
 	return first;
 }
 
@@ -337,19 +349,25 @@ static enum net_fate consider(struct net_worker *w, struct virtq *vq, struct net
 	return NET_FATE_DEFERRED;
 }
 
-void worker_interrupt(struct net_worker *w)
+static inline __attribute__((always_inline)) void interrupt(struct net_worker *w, bool watched)
 {
 	struct net_rx *rx = &w->rx;
 	struct net_tx *tx = &w->tx;
 	enum net_fate rx_fate, tx_fate;
+	bool raise;
 
+	if (watched) {
+		watch_publishing(w, rx->vq);
+		watch_publishing(w, tx->vq);
+	}
 	if (rx->vq)
 		virtq_publish(rx->vq);
 	if (tx->vq)
 		virtq_publish(tx->vq);
 	rx_fate = consider(w, rx->vq, &rx->irq, w->quiet && rx_drained(rx), rx->starved);
 	tx_fate = consider(w, tx->vq, &tx->irq, w->quiet && !w->looks, false);
-	if (rx_fate == NET_FATE_RAISED || tx_fate == NET_FATE_RAISED) {
+	raise = rx_fate == NET_FATE_RAISED || tx_fate == NET_FATE_RAISED;
+	if (raise) {
 		/*
 		 * Its handler looks at every ring: what a policy keeps waiting there
 		 * need not any longer.  What the driver wished itself is done literally.
@@ -359,10 +377,25 @@ void worker_interrupt(struct net_worker *w)
 		if (is_undecided(tx->vq) && !irq_is_wished(&tx->irq))
 			tx_fate = decide(w, tx->vq, &tx->irq);
 		COUNT(w->count.thread.interrupts, 1);
-		virtio_interrupt(w->dev);
 	}
-	if (w->watched)
+	if (watched) {
+		watch_decided(w, rx->vq, rx_fate);
+		watch_decided(w, tx->vq, tx_fate);
+		if (raise)
+			watch_interrupt(w);
+	}
+	if (raise)
+		virtio_interrupt(w->dev);
+	if (watched)
 		watch_published(w, rx_fate, tx_fate);
+}
+
+void worker_interrupt(struct net_worker *w)
+{
+	if (w->watched)
+		interrupt(w, true);
+	else
+		interrupt(w, false);
 }
 
 /*
@@ -460,6 +493,18 @@ static void start_round(struct net_worker *w)
 	}
 }
 
+static void sleep_until_woken(struct net_worker *w)
+{
+	u64 since = w->watched ? clock_ns() : 0;
+	enum engine_event_type woken_by;
+
+	w->engine->ops->enter(w->engine, sleep_ns(w));
+	woken_by = handle_events(w);
+	count_wake(w, woken_by);
+	if (since)
+		watch_slept(w, since, woken_by);
+}
+
 /* One round: move what there is; sleep if there was nothing. */
 static void serve(struct net_worker *w)
 {
@@ -503,8 +548,7 @@ static void serve(struct net_worker *w)
 	if (!kicks_on(w)) {
 		count_engine(w);
 		COUNT(w->count.thread.sleeps, 1);
-		e->ops->enter(e, sleep_ns(w));
-		count_wake(w, handle_events(w));
+		sleep_until_woken(w);
 	}
 	check_rings(w); /* the last look may have met a broken index */
 	kicks_off(w);

@@ -23,6 +23,7 @@
 #include "net_irq.h"
 #include "tap.h"
 #include "tap_steering.h"
+#include "trace.h"
 #include "virtio.h"
 
 /* Not in the uapi headers of every distribution that we build on. */
@@ -162,6 +163,7 @@ struct net_worker {
 	bool exiting;
 	bool watched; /* somebody wants to see each packet: looked at once a round */
 	struct capture *capture; /* for whom, or NULL */
+	struct trace *trace;	 /* or for whom, or NULL */
 
 	pthread_t thread;
 	const u16 *cpus;
@@ -257,16 +259,26 @@ bool rx_drained(const struct net_rx *rx);
 unsigned control_serve(struct net_worker *w);
 
 /*
- * net_watch.c: only while watched.  A frame is about to be given to the guest;
- * a write for one was begun, or failed.
+ * net_watch.c: only while watched.  Reads brought so many frames; one is about to
+ * be given to the guest, or is not; a write for one was begun, or failed.
  */
+void watch_came(struct net_worker *w, unsigned frames);
+void watch_dropped(struct net_worker *w);
 void watch_received(struct net_worker *w, const struct rx_slot *s, const struct virtio_net_hdr_v1 *h);
 void watch_sent(struct net_worker *w, unsigned slot, const struct virtq_chain *c, const struct iovec *iov);
 void watch_failed(struct net_worker *w, unsigned slot);
+void watch_kicked(struct net_worker *w);
+/* Slept since then. */
+void watch_slept(struct net_worker *w, u64 since, enum engine_event_type woken_by);
 /* WORKER_WATCH. */
 void watch_change(struct net_worker *w);
 /* The rings are gone: nothing will be decided any more. */
 void watch_stopped(struct net_worker *w);
+/* What was used of a ring is about to be published. */
+void watch_publishing(struct net_worker *w, const struct virtq *vq);
+/* Decided, for all that was published; if so an interrupt comes now. */
+void watch_decided(struct net_worker *w, const struct virtq *vq, enum net_fate fate);
+void watch_interrupt(struct net_worker *w);
 /* All that was used is published, and that is how it stands with interrupts. */
 void watch_published(struct net_worker *w, enum net_fate rx, enum net_fate tx);
 

@@ -10,7 +10,7 @@
 #include "net.h"
 #include "report.h"
 
-enum conf_verb { VERB_RUN, VERB_PROBE, VERB_STAT, VERB_LIST, VERB_VERSION, VERB_HELP };
+enum conf_verb { VERB_RUN, VERB_PROBE, VERB_STAT, VERB_LIST, VERB_TRACE, VERB_VERSION, VERB_HELP };
 /* NET_NS: a tap in a network namespace of ringlet's own; NET_USER: and pasta beside it. */
 enum conf_net_mode { NET_NONE, NET_TAP, NET_NS, NET_USER };
 enum conf_io { IO_URING, IO_POLL };
@@ -64,6 +64,19 @@ struct conf_client {
 	bool json;
 };
 
+/* Which events to record, and where. */
+struct conf_trace_to {
+	unsigned classes;  /* of trace.h; 0: none */
+	const char *file;
+};
+
+/* What VERB_TRACE shows. */
+enum conf_trace_form { TRACE_AS_TEXT, TRACE_AS_JSON, TRACE_AS_LATENCY };
+struct conf_trace {
+	const char *file; /* in argv */
+	enum conf_trace_form form;
+};
+
 struct conf {
 	enum conf_verb verb;
 	const char *kernel;   /* file; found by conf_find_kernel() if not given */
@@ -83,11 +96,13 @@ struct conf {
 	bool session;	      /* a command is run, or a shell; set by main */
 	const char *user;     /* whom to become, NULL = nobody if root */
 	struct conf_stats stats;
+	struct conf_trace_to trace;
 	const char *name;     /* of the guest, NULL: by its process */
 	const char *sock;     /* where its control socket is to be, NULL: see ctl.h */
 	bool dry_run;
 	bool verbose;
 	struct conf_client client;
+	struct conf_trace trace_show;
 };
 
 /*

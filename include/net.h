@@ -14,6 +14,7 @@ struct capture;
 struct mem;
 struct net;
 struct steering;
+struct trace;
 struct virtio_dev;
 
 #define NET_MAX_PAIRS 16
@@ -129,6 +130,9 @@ void net_read_pair_counters(const struct net *net, unsigned pair, struct net_cou
  * or, NULL, not any more; then the old one is nobody's when this returns.
  */
 void net_capture(struct net *net, unsigned pair, struct capture *c);
+
+/* Main thread, before net_start(): what the pair's thread tells of itself. */
+void net_trace(struct net *net, unsigned pair, struct trace *t);
 
 /* Main thread: carrier.  The guest is told when it changed. */
 void net_set_link(struct net *net, bool up);

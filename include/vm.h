@@ -21,6 +21,7 @@ struct boot_entry;
 struct kvm_run;
 struct kvm_stats;
 struct serial;
+struct trace;
 struct virtio_dev;
 struct vm;
 
@@ -59,6 +60,7 @@ struct vcpu {
 	bool parked; /* under park_lock: it stands still, see vm_pause() */
 	int cpu; /* host processor to run on, -1: any */
 	struct kvm_stats *stats; /* main's; NULL: this KVM has none */
+	struct trace *trace; /* its thread's, or NULL; constant while it runs */
 	struct exit_counters count;
 } __attribute__((aligned(64)));
 
@@ -79,6 +81,8 @@ struct vm {
 
 	unsigned nvirtio;
 	struct virtio_dev *virtio[MAX_VIRTIO];
+	bool keeps_acks; /* set by main before there is a device: */
+	int ack_fd;	 /* for the first device's acknowledgements that KVM takes; or -1 */
 
 	int wake_fd;  /* eventfd: main should look (end, serial) */
 	bool stopping; /* atomic: vCPU threads leave their loops */

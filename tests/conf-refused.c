@@ -332,6 +332,19 @@ static void refused_whole(const char *line, const char *sentence)
 	refused_words(&w, said);
 }
 
+static void traces(void)
+{
+	refused("--trace vqs", "--trace vqs: 'vqs' is not known; did you mean 'vq'?");
+	refused("--trace vq,bogus:t", "--trace vq,bogus:t: 'bogus' is not known; write some of exits, mmio, vq, irq "
+		"and net, or all");
+	refused("--trace=vq:", "--trace vq:: there is no file behind the colon");
+	refused("--trace vq,,net", "--trace vq,,net: '' is not known; write some of exits, mmio, vq, irq and net, or all");
+	refused_whole("trace", "ringlet trace needs the file to show, like: ringlet trace ringlet.trace");
+	refused_whole("trace a b", "'b': ringlet trace shows one file");
+	refused_whole("trace --latncy a", "unknown option '--latncy' of ringlet trace; did you mean '--latency'?");
+	refused_whole("trace --frobnicate a", "unknown option '--frobnicate' of ringlet trace; 'ringlet help' lists them all");
+}
+
 static void bad_reports(void)
 {
 	static const char form[] = "not json, text or flat, perhaps with a file behind it, like json:FILE";
@@ -424,6 +437,7 @@ int main(void)
 		{ "control characters and empty words are refused", control_characters },
 		{ "an unknown key or word of --net is named, with the nearest one", unknown_keys },
 		{ "a size or length of captures out of range is refused", captures },
+		{ "traces of what there is not, or to nowhere", traces },
 		{ "keys that contradict each other are refused", keys_that_clash },
 		{ "a wrong interrupt policy is refused with what is possible", bad_policies },
 		{ "a feature takes on or off, and that once", bad_features },

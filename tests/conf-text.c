@@ -137,6 +137,8 @@ static void random_conf(struct conf *c)
 	c->stats.on = below(2);
 	c->stats.format = c->stats.on ? below(REPORT_FORMATS) : 0;
 	c->stats.file = c->stats.on && below(2) ? random_text() : NULL;
+	c->trace.classes = below(2) ? 1 + below(31) : 0;
+	c->trace.file = c->trace.classes ? random_text() : NULL;
 	c->dry_run = below(2);
 	c->verbose = below(2);
 	c->out = below(2) ? random_text() : NULL;

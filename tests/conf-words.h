@@ -186,6 +186,8 @@ static inline void check_same(const struct conf *a, const struct conf *b)
 	CHECK_EQ(a->stats.on, b->stats.on);
 	CHECK_EQ(a->stats.format, b->stats.format);
 	CHECK(same_text(a->stats.file, b->stats.file));
+	CHECK_EQ(a->trace.classes, b->trace.classes);
+	CHECK(same_text(a->trace.file, b->trace.file));
 	CHECK(same_cpus(&a->pin, &b->pin));
 	CHECK_EQ(n->mode, m->mode);
 	CHECK_STR(n->tap, m->tap);

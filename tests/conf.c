@@ -233,6 +233,38 @@ static void reports(void)
 	conf_free(&c);
 }
 
+static void traces(void)
+{
+	struct conf c;
+
+	parse(&c, "vmlinux");
+	CHECK(!c.trace.classes && !c.trace.file);
+	conf_free(&c);
+	parse(&c, "vmlinux --trace vq,irq");
+	CHECK_EQ(c.trace.classes, 4 | 8);
+	CHECK_STR(c.trace.file, "ringlet.trace");
+	conf_free(&c);
+	parse(&c, "vmlinux --trace exits:/tmp/a:b,c --trace=all:t");
+	CHECK_EQ(c.trace.classes, 31);
+	CHECK_STR(c.trace.file, "t");
+	conf_free(&c);
+	parse(&c, "vmlinux --trace exits,mmio,net:/tmp/a:b,c");
+	CHECK_EQ(c.trace.classes, 1 | 2 | 16);
+	CHECK_STR(c.trace.file, "/tmp/a:b,c");
+	conf_free(&c);
+	parse(&c, "trace t");
+	CHECK_EQ(c.verb, VERB_TRACE);
+	CHECK_STR(c.trace_show.file, "t");
+	CHECK_EQ(c.trace_show.form, TRACE_AS_TEXT);
+	conf_free(&c);
+	parse(&c, "trace --json t");
+	CHECK_EQ(c.trace_show.form, TRACE_AS_JSON);
+	conf_free(&c);
+	parse(&c, "trace t --latency");
+	CHECK_EQ(c.trace_show.form, TRACE_AS_LATENCY);
+	conf_free(&c);
+}
+
 static void captures(void)
 {
 	struct conf c;
@@ -525,6 +557,7 @@ int main(void)
 		{ "reports have a format and a file, guests a name and a socket", reports },
 		{ "every key of --net arrives, and so do kvmtool's spellings", net_keys },
 		{ "where packets are captured to, how much of them, and in files of what size", captures },
+		{ "what is traced and where to, and how it is shown", traces },
 		{ "an interrupt policy is a word, and a time where it has one", irq_policies },
 		{ "every feature of the device can be switched off, and only it goes",
 		  feature_switches },

@@ -44,6 +44,7 @@ enum option {
 	OPT_SAVE_INITRD,
 	OPT_USER,
 	OPT_STATS,
+	OPT_TRACE,
 	OPT_NAME,
 	OPT_SOCK,
 	OPT_MMIO_STRICT,
@@ -89,6 +90,7 @@ static const struct spelling {
 	{ "--save-initrd", OPT_SAVE_INITRD, "initrd.cpio" },
 	{ "--user", OPT_USER, "nobody" },
 	{ "--stats", OPT_STATS, "json" },
+	{ "--trace", OPT_TRACE, "net,vq,irq:FILE" },
 	{ "--name", OPT_NAME, "web" },
 	{ "--sock", OPT_SOCK, "/run/web.sock" },
 	{ "--mmio-strict", OPT_MMIO_STRICT, NULL },
@@ -116,10 +118,10 @@ static const char *option_name(unsigned i)
 	return i < ARRAY_SIZE(spellings) ? spellings[i].name : NULL;
 }
 
-/* The others of stat's and list's are spelled like some of these. */
+/* The others of stat, list and trace are spelled like some of these, but for one. */
 const char *conf_option_name(unsigned i)
 {
-	return i == ARRAY_SIZE(spellings) ? "--json" : option_name(i);
+	return i == ARRAY_SIZE(spellings) ? "--latency" : option_name(i);
 }
 
 static const struct spelling *spelling_find(const char *name, size_t len)
@@ -399,6 +401,9 @@ static bool take_option(struct parse *p, const struct spelling *o, const char *v
 	case OPT_STATS:
 		parse_stats("--stats=", value ? value : "text", &c->stats);
 		break;
+	case OPT_TRACE:
+		conf_trace_words(where, value, &c->trace);
+		break;
 	case OPT_NAME:
 		check_name(where, value);
 		set_string(&c->name, value);
@@ -592,6 +597,8 @@ static int take_verb(struct conf *c, int argc, char **argv)
 		c->verb = VERB_STAT;
 	else if (!strcmp(argv[1], "list"))
 		c->verb = VERB_LIST;
+	else if (!strcmp(argv[1], "trace"))
+		c->verb = VERB_TRACE;
 	else if (!strcmp(argv[1], "probe"))
 		take_probe(c, argc, argv);
 	else
@@ -641,6 +648,8 @@ void conf_parse(struct conf *c, int argc, char **argv)
 	}
 	if (c->verb == VERB_STAT || c->verb == VERB_LIST)
 		conf_client_parse(c, argc, argv);
+	if (c->verb == VERB_TRACE)
+		conf_trace_parse(c, argc, argv);
 	if (c->ns_exec && !c->net.may_be_ns && !conf_net_has_namespace(&c->net))
 		die_args("--ns-exec %s: there is no namespace to run it in; write --net ns", c->ns_exec);
 	if (c->command && c->kernel && !strncmp(c->kernel, GUEST_PREFIX, strlen(GUEST_PREFIX)))
@@ -658,6 +667,7 @@ void conf_free(struct conf *c)
 	free((char *)c->user);
 	free((char *)c->net.pcap);
 	free((char *)c->stats.file);
+	free((char *)c->trace.file);
 	free((char *)c->name);
 	free((char *)c->sock);
 	free((char *)c->ns_exec);

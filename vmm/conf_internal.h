@@ -32,6 +32,10 @@ void conf_net_init(struct conf_net *net);
 /* What follows "stat" or "list". */
 void conf_client_parse(struct conf *c, int argc, char **argv);
 
+/* What follows "trace"; and the words of --trace. */
+void conf_trace_parse(struct conf *c, int argc, char **argv);
+void conf_trace_words(const char *where, const char *value, struct conf_trace_to *t);
+
 /* The KEY=VAL,... of --net. */
 void conf_net_parse(struct conf_net *net, const char *list);
 

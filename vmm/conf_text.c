@@ -18,6 +18,7 @@
 #include "log.h"
 #include "pasta.h"
 #include "session.h"
+#include "trace.h"
 
 /*
  * The console we have, and no waiting after a panic: the guest is to be gone
@@ -164,6 +165,21 @@ static void put_stats(FILE *f, const struct conf_stats *s)
 	put_quoted(f, s->file);
 }
 
+static void put_trace(FILE *f, const struct conf_trace_to *t)
+{
+	const char *separator = " --trace ", *name;
+
+	for (unsigned i = 0; (name = trace_class_name(i)); i++)
+		if (t->classes & 1u << i) {
+			fprintf(f, "%s%s", separator, name);
+			separator = ",";
+		}
+	if (!t->classes)
+		return;
+	putc(':', f);
+	put_quoted(f, t->file);
+}
+
 char *conf_to_command(const struct conf *c)
 {
 	bool gib = !(c->mem % GiB);
@@ -186,6 +202,7 @@ char *conf_to_command(const struct conf *c)
 	put_option(f, "--name", c->name);
 	put_option(f, "--sock", c->sock);
 	put_stats(f, &c->stats);
+	put_trace(f, &c->trace);
 	put_option(f, "--ns-exec", c->ns_exec);
 	put_options(f, "--copy", c->copies);
 	put_options(f, "--env", c->environ);
@@ -232,6 +249,7 @@ static const char help[] =
 	"usage: ringlet [run] [OPTIONS] [KERNEL] [-- COMMAND ARGUMENTS...]\n"
 	"       ringlet list [--json]\n"
 	"       ringlet stat [-i SECS] [-c COUNT] [--json] [GUEST]\n"
+	"       ringlet trace [--json|--latency] FILE\n"
 	"       ringlet probe [--json] | ringlet version | ringlet help\n"
 	"\n"
 	"Boots a Linux kernel (bzImage or ELF64 vmlinux) in a KVM guest.  With no KERNEL:\n"
@@ -295,6 +313,9 @@ static const char help[] =
 	"  --stats[=FORMAT[:FILE]]\n"
 	"                       report all counters at the end, and on SIGUSR1; FORMAT is\n"
 	"                       text, json or flat (text), FILE else standard error\n"
+	"  --trace EVENTS[:FILE]\n"
+	"                       record when what happened (ringlet.trace): some of exits,\n"
+	"                       mmio, vq, irq, net, separated by commas, or all\n"
 	"  --dry-run            print command line, memory map and devices, and exit\n"
 	"  -v, --verbose        say what is done and what was negotiated\n"
 	"  -h, --help           this text; --version prints the version\n"
@@ -302,6 +323,9 @@ static const char help[] =
 	"Watching: list shows the guests that run; stat what one of them does, a line\n"
 	"each SECS seconds (1), COUNT times, with --json all there is.  GUEST is a name\n"
 	"or a process, and need not be given where there is but one.\n"
+	"\n"
+	"Tracing: trace prints what --trace recorded, with --json for Perfetto, with\n"
+	"--latency how long each batch of packets took to where.\n"
 	"\n"
 	"Understood as well: -kernel, -initrd, -append, --append (--params), -smp, --smp\n"
 	"(--cpus), -nographic, --nographic (always so); in --net tapif (tap), guest_mac\n"

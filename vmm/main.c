@@ -31,6 +31,7 @@
 #include "stats.h"
 #include "tap.h"
 #include "tap_steering.h"
+#include "tracer.h"
 #include "virtio.h"
 #include "vm.h"
 #include "watching.h"
@@ -429,6 +430,7 @@ static int run(void)
 	vm_open(&vm, conf.cpus);
 	vm_add_memory(&vm, conf.mem);
 	vm_add_serial(&vm);
+	watching_open(&conf, &vm);
 	if (conf.net.mode != NET_NONE) {
 		open_net();
 		watching_open_net(&conf, net, &tap);
@@ -453,7 +455,7 @@ static int run(void)
 	console_block_signals(say_stats);
 	if (!conf.session || terminal)
 		console_open();
-	watching_begin(&conf);
+	watching_begin(&conf, net);
 	if (net && net_start(net))
 		die("cannot start the network device's thread");
 	stats.net = net;
@@ -474,6 +476,7 @@ static int run(void)
 	say_counters();
 	if (net)
 		net_free(net);
+	watching_close();
 	if (conf.session)
 		command_close();
 	steering_close(&steering);
@@ -519,6 +522,9 @@ int main(int argc, char **argv)
 		break;
 	case VERB_STAT:
 		status = ctl_stat(&conf.client);
+		break;
+	case VERB_TRACE:
+		status = trace_show(&conf.trace_show);
 		break;
 	case VERB_PROBE:
 		status = !probe_host(conf.client.json);

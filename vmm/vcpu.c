@@ -17,6 +17,7 @@
 #include "counter.h"
 #include "kvm_stats.h"
 #include "log.h"
+#include "trace.h"
 #include "vm.h"
 
 /* SIGUSR1 is the user's, see console.c. */
@@ -44,6 +45,20 @@ void vcpu_open(struct vm *vm, unsigned index)
 	c->stats = kvm_stats_open(c->fd);
 }
 
+/* A register was read or is to be written; the guest's own word for done is one of them. */
+static void trace_mmio(struct vcpu *c, unsigned reg)
+{
+	const struct kvm_run *run = c->run;
+	const char *name = exit_register_name(reg);
+	u64 value = 0;
+
+	memcpy(&value, run->mmio.data, MIN(run->mmio.len, sizeof(value)));
+	if (c->trace->classes & TRACE_MMIO)
+		trace_put(c->trace, run->mmio.is_write ? TRACE_WRITE : TRACE_READ, 0, value, run->mmio.len, (u8)reg);
+	if (c->trace->classes & TRACE_IRQ && run->mmio.is_write && !strcmp(name, "interrupt_ack"))
+		trace_put(c->trace, TRACE_ACK, 0, 1, 0, 0);
+}
+
 static void handle_mmio(struct vcpu *c)
 {
 	struct kvm_run *run = c->run;
@@ -54,6 +69,8 @@ static void handle_mmio(struct vcpu *c)
 	else
 		COUNT(c->count.reads[reg], 1);
 	vm_mmio(c->vm, run->mmio.phys_addr, run->mmio.is_write, run->mmio.data, run->mmio.len);
+	if (c->trace)
+		trace_mmio(c, reg);
 }
 
 static void handle_io(struct vcpu *c)
@@ -148,6 +165,8 @@ static bool take_exit(struct vcpu *c)
 
 	COUNT(c->count.exits[reason], 1);
 	COUNT(c->count.ns[reason], clock_ns() - start);
+	if (c->trace && c->trace->classes & TRACE_EXITS)
+		trace_put_since(c->trace, TRACE_EXIT, start, reason, 0);
 	return on;
 }
 
@@ -188,6 +207,8 @@ static void *vcpu_main(void *arg)
 				break;
 		} else if (errno == EINTR) {
 			COUNT(c->count.exits[exit_reason(KVM_EXIT_INTR)], 1);
+			if (c->trace && c->trace->classes & TRACE_EXITS)
+				trace_put(c->trace, TRACE_EXIT, 0, exit_reason(KVM_EXIT_INTR), 0, 0);
 			stand_still(c);
 		} else if (errno != EAGAIN) {
 			vm_end(c->vm, VM_CRASH, "vCPU %u cannot run: %s", c->index, strerror(errno));

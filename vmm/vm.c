@@ -132,7 +132,7 @@ void vm_open(struct vm *vm, unsigned ncpus)
 	pthread_cond_init(&vm->go_on, NULL);
 	for (unsigned i = 0; i < IOAPIC_PINS; i++)
 		vm->line[i] = -1;
-	vm->serial_irq = -1;
+	vm->serial_irq = vm->ack_fd = -1;
 	vm->wake_fd = new_eventfd();
 	vm->kvm_fd = open_kvm();
 	do
@@ -271,7 +271,10 @@ void vm_add_virtio(struct vm *vm, struct virtio_dev *dev)
 		ack.fd = new_eventfd();
 		if (ioctl(vm->fd, KVM_IOEVENTFD, &ack))
 			die("KVM refuses an ioeventfd for InterruptACK: %s", strerror(errno));
-		close(ack.fd); /* KVM holds it */
+		if (vm->keeps_acks && !vm->nvirtio)
+			vm->ack_fd = ack.fd;
+		else
+			close(ack.fd); /* KVM holds it */
 	}
 	vm->nvirtio++;
 }
@@ -337,6 +340,8 @@ void vm_close(struct vm *vm)
 	if (vm->serial_irq >= 0)
 		close(vm->serial_irq);
 	close(vm->wake_fd);
+	if (vm->ack_fd >= 0)
+		close(vm->ack_fd);
 	mem_fini(&vm->mem);
 }
 

@@ -11,7 +11,11 @@
 #include "log.h"
 #include "pcap.h"
 #include "tap.h"
+#include "tracer.h"
 #include "virtio.h"
+#include "vm.h"
+
+static struct vm *vm;
 
 void watching_check(const struct conf *c)
 {
@@ -21,6 +25,16 @@ void watching_check(const struct conf *c)
 		die_args("--net pcap=-: standard output is the command's; name a file or a FIFO");
 	if (isatty(STDOUT_FILENO))
 		die_args("--net pcap=-: standard output is a terminal; write '| tshark -r -' behind it, or name a file");
+}
+
+void watching_open(const struct conf *c, struct vm *machine)
+{
+	char err[512];
+
+	vm = machine;
+	if (c->trace.classes && tracer_open(c->trace.file, err, sizeof(err)))
+		die_args("--trace: %s", err);
+	vm->keeps_acks = c->trace.classes & TRACE_IRQ && c->net.mode != NET_NONE;
 }
 
 static void watch_end_of_capture(int ended)
@@ -49,10 +63,36 @@ void watching_open_net(const struct conf *c, struct net *net, const struct tap *
 		die_args("--net pcap=%s: %s", c->net.pcap, err);
 }
 
-void watching_begin(const struct conf *c)
+/* Main thread, from console_run(): the guest wrote InterruptACK. */
+static void acknowledged(void)
+{
+	u64 n;
+
+	if (read(vm->ack_fd, &n, sizeof(n)) == sizeof(n))
+		trace_put(tracer_of_main(), TRACE_ACK, 0, n, 0, 0);
+}
+
+static void begin_trace(const struct conf *c, struct net *net)
+{
+	unsigned pairs = net ? net_pairs(net) : 0;
+	char err[512];
+
+	if (tracer_begin(c->trace.classes, c->cpus, pairs, err, sizeof(err)))
+		die("%s", err);
+	for (unsigned i = 0; i < c->cpus; i++)
+		vm->vcpu[i].trace = tracer_of_vcpu(i);
+	for (unsigned i = 0; i < pairs; i++)
+		net_trace(net, i, tracer_of_pair(i));
+	if (vm->ack_fd >= 0)
+		console_watch(vm->ack_fd, acknowledged);
+}
+
+void watching_begin(const struct conf *c, struct net *net)
 {
 	char err[512];
 
+	if (c->trace.classes)
+		begin_trace(c, net);
 	if (c->net.pcap && pcap_begin(err, sizeof(err)))
 		die("%s", err);
 }
@@ -60,7 +100,13 @@ void watching_begin(const struct conf *c)
 void watching_end(struct net *net)
 {
 	/* What is reported afterwards is then what they have. */
-	if (pcap_is_on())
+	if (net && (pcap_is_on() || tracer_of_main()))
 		virtio_quiesce(net_virtio(net));
 	pcap_stop();
+	tracer_end();
+}
+
+void watching_close(void)
+{
+	tracer_close();
 }

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+/*
+ * trace_file.c - a trace read back.  The file may be anybody's: what is not as
+ * it should be is refused or left out, and no number in it is used unchecked.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tracer.h"
+
+#define FAIL(...) (snprintf(err, err_size, __VA_ARGS__), -1)
+
+/* As much of it as there is; -1 and errno. */
+static ssize_t read_all(int fd, void *to, size_t n)
+{
+	size_t have = 0;
+
+	while (have < n) {
+		ssize_t r = read(fd, (u8 *)to + have, n - have);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return -1;
+		if (!r)
+			break;
+		have += (size_t)r;
+	}
+	return (ssize_t)have;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct trace_event *x = a, *y = b;
+
+	/* Of one time: what begins with others in it comes first. */
+	if (x->ns != y->ns)
+		return x->ns < y->ns ? -1 : 1;
+	return x->took == y->took ? 0 : x->took > y->took ? -1 : 1;
+}
+
+static bool is_event(const struct trace_file *t, const struct trace_event *e)
+{
+	return e->bytes == sizeof(*e) && e->type > 0 && e->type < TRACE_TYPES && e->thread < t->head.threads;
+}
+
+/* Keep those that are events; what is counted in the file goes to t. */
+static void sift(struct trace_file *t, size_t n)
+{
+	u64 lost[TRACE_MAX_THREADS] = { 0 };
+
+	for (size_t i = 0; i < n && !t->complete; i++) {
+		const struct trace_event *e = &t->event[i];
+
+		if (!is_event(t, e))
+			continue;
+		if (e->type == TRACE_LOST)
+			lost[e->thread] = e->a;
+		if (e->type == TRACE_END)
+			t->complete = e->a == i;
+		else
+			t->event[t->n++] = *e;
+	}
+	for (unsigned i = 0; i < t->head.threads; i++)
+		t->lost += lost[i];
+}
+
+static int read_events(struct trace_file *t, int fd, u64 size, char *err, size_t err_size)
+{
+	const char *file = "the trace";
+	ssize_t n;
+
+	t->event = malloc(MAX(size, sizeof(*t->event)));
+	if (!t->event)
+		return FAIL("%s is too large for this machine's memory", file);
+	n = read_all(fd, t->event, size);
+	if (n < 0)
+		return FAIL("cannot read %s: %s", file, strerror(errno));
+	sift(t, (size_t)n / sizeof(*t->event));
+	/* Mostly in order already. */
+	qsort(t->event, t->n, sizeof(*t->event), by_time);
+	return 0;
+}
+
+static int read_head(struct trace_file *t, int fd, const char *file, char *err, size_t err_size)
+{
+	struct trace_header *h = &t->head;
+	ssize_t n = read_all(fd, h, sizeof(*h)), names;
+
+	if (n < 0)
+		return FAIL("cannot read %s: %s", file, strerror(errno));
+	if (n < (ssize_t)sizeof(*h) || memcmp(h->magic, TRACE_MAGIC, sizeof(h->magic)))
+		return FAIL("%s is no trace of ringlet's", file);
+	if (h->version != TRACE_VERSION || h->event_bytes != sizeof(struct trace_event))
+		return FAIL("%s is a trace of version %u, and this ringlet reads version %u; use the one that wrote it",
+			    file, h->version, TRACE_VERSION);
+	if (!h->threads || h->threads > TRACE_MAX_THREADS)
+		return FAIL("%s is damaged: a trace of %u threads", file, h->threads);
+	t->name = calloc(h->threads, TRACE_NAME);
+	if (!t->name)
+		return FAIL("out of memory");
+	names = read_all(fd, t->name, h->threads * TRACE_NAME);
+	if (names != (ssize_t)(h->threads * TRACE_NAME))
+		return FAIL("%s is cut short: it ends before the first event", file);
+	for (unsigned i = 0; i < h->threads; i++) {
+		t->name[i][TRACE_NAME - 1] = '\0';
+		for (char *c = t->name[i]; *c; c++)
+			if (*c < '!' || *c > '~' || *c == '"' || *c == '\\')
+				*c = '?'; /* it goes to a terminal, and into JSON */
+	}
+	return 0;
+}
+
+int trace_read(struct trace_file *t, const char *file, char *err, size_t err_size)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK), r = -1;
+	struct stat st;
+	u64 head;
+
+	memset(t, 0, sizeof(*t));
+	if (fd < 0 || fstat(fd, &st))
+		r = FAIL("cannot read %s: %s", file, strerror(errno));
+	else if (!S_ISREG(st.st_mode))
+		r = FAIL("%s is no file", file);
+	else
+		r = read_head(t, fd, file, err, err_size);
+	head = sizeof(t->head) + (u64)t->head.threads * TRACE_NAME;
+	if (!r)
+		r = read_events(t, fd, (u64)st.st_size > head ? (u64)st.st_size - head : 0, err, err_size);
+	if (fd >= 0)
+		close(fd);
+	if (r)
+		trace_free(t);
+	return r;
+}
+
+void trace_free(struct trace_file *t)
+{
+	free(t->name);
+	free(t->event);
+	memset(t, 0, sizeof(*t));
+}

@@ -4,7 +4,7 @@
  * real tap on the other.
  *
  *	backend --engine uring|poll|bare --way tx|rx --size N --batch N --packets N
- *	        [--cpus DRIVER,DEVICE] [--sleep]
+ *	        [--cpus DRIVER,DEVICE] [--sleep] [--pcap FILE [--snaplen N]] [--trace FILE]
  *
  * moves so many packets, or a little more, and prints one line, all of it per
  * packet: nanoseconds that passed, nanoseconds of processor time of the device
@@ -18,6 +18,9 @@
  * is not timed; then it offers them, and sleeps until they are full.  Frames
  * larger than 1514 bytes are TCP segments to be cut by others (GSO), and they
  * go to an address that is not the host's.
+ *
+ * With --pcap the packets are captured as well, with --trace all there is to trace
+ * of them; what of that had no room goes to stderr.
  *
  * Needs root, in a network namespace of its own.
  */
@@ -46,7 +49,9 @@
 #include "../tests/driver.h"
 #include "barrier.h"
 #include "net.h"
+#include "pcap.h"
 #include "tap.h"
+#include "tracer.h"
 
 #define QUEUE 1024
 #define PAGE 4096u	 /* bytes of a receive buffer */
@@ -70,6 +75,8 @@ static struct {
 	bool pinned;
 	unsigned driver_cpu;
 	u16 device_cpu;
+	const char *pcap, *trace;
+	unsigned snaplen;
 } want = { .engine = "uring", .way = "tx", .size = 64, .batch = 64, .packets = 100000 };
 
 static struct {
@@ -283,6 +290,15 @@ static void open_bare(void)
 
 /* --- the device -------------------------------------------------------------- */
 
+static void begin_trace(void)
+{
+	char err[200];
+
+	if (tracer_open(want.trace, err, sizeof(err)) || tracer_begin(TRACE_ALL, 0, 1, err, sizeof(err)))
+		fail("%s", err);
+	net_trace(b.net, 0, tracer_of_pair(0));
+}
+
 static void open_device(void)
 {
 	char err[200];
@@ -314,12 +330,40 @@ static void open_device(void)
 	b.frame = guest_alloc(&b.g, 0, sizeof(frame), 64);
 	memcpy(guest_at(&b.g, b.frame), frame, sizeof(frame));
 	b.buffers = guest_alloc(&b.g, 0, (u64)QUEUE * PAGE, PAGE);
+	if (want.trace)
+		begin_trace();
 	if (net_start(b.net))
 		fail("the device thread does not start");
 	if (!driver_negotiate(b.dev, FEATURES) || !driver_enable_queue(b.dev, RX, &b.ring[RX].where) ||
 	    !driver_enable_queue(b.dev, TX, &b.ring[TX].where))
 		fail("the device does not take this driver");
 	driver_ok(b.dev);
+}
+
+static void begin_capture(void)
+{
+	const struct pcap_setup s = { .net = b.net, .interface = b.tap.name, .snaplen = want.snaplen };
+	char err[200];
+
+	pcap_init(&s);
+	if (pcap_open(want.pcap, true, err, sizeof(err)) || pcap_begin(err, sizeof(err)))
+		fail("%s", err);
+}
+
+static void end_trace(void)
+{
+	fprintf(stderr, "lost %llu events\n", (unsigned long long)tracer_of_pair(0)->stream.dropped);
+	tracer_end();
+}
+
+static void end_capture(void)
+{
+	struct net_counters c;
+
+	net_read_counters(b.net, &c);
+	fprintf(stderr, "captured %llu, dropped %llu\n", (unsigned long long)c.thread.captured,
+		(unsigned long long)c.thread.capture_dropped);
+	pcap_stop();
 }
 
 /* Sleep until n more are used, and take them; bytes that were written. */
@@ -416,7 +460,9 @@ static void parse(int argc, char **argv)
 		{ "engine", required_argument, NULL, 'e' }, { "way", required_argument, NULL, 'w' },
 		{ "size", required_argument, NULL, 's' },   { "batch", required_argument, NULL, 'b' },
 		{ "packets", required_argument, NULL, 'p' }, { "cpus", required_argument, NULL, 'c' },
-		{ "sleep", no_argument, NULL, 'S' },	     { 0 },
+		{ "sleep", no_argument, NULL, 'S' },	     { "pcap", required_argument, NULL, 'P' },
+		{ "snaplen", required_argument, NULL, 'l' }, { "trace", required_argument, NULL, 't' },
+		{ 0 },
 	};
 	int o;
 
@@ -428,6 +474,9 @@ static void parse(int argc, char **argv)
 		case 'b': want.batch = number(optarg); break;
 		case 'p': want.packets = number(optarg); break;
 		case 'S': want.sleep = true; break;
+		case 'P': want.pcap = optarg; break;
+		case 't': want.trace = optarg; break;
+		case 'l': want.snaplen = number(optarg); break;
 		case 'c':
 			want.pinned = sscanf(optarg, "%u,%hu", &want.driver_cpu, &want.device_cpu) == 2;
 			break;
@@ -462,6 +511,8 @@ int main(int argc, char **argv)
 		open_device();
 	if (want.pinned) /* now: the device looks how many processors there are */
 		pin(want.driver_cpu);
+	if (want.pcap)
+		begin_capture();
 	tid = thread_id(bare ? NULL : "net/0");
 	clock = thread_clock(tid);
 
@@ -491,5 +542,9 @@ int main(int argc, char **argv)
 		printf("%s ", bare ? "1" : "-");
 	}
 	printf("%.4f %.4f\n", (double)b.interrupts / moved, (double)b.kicks / moved);
+	if (want.pcap)
+		end_capture();
+	if (want.trace)
+		end_trace();
 	return 0;
 }

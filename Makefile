@@ -83,11 +83,11 @@ $(B)/vmm/guests.o: CFLAGS += -DGUEST_DIR='"$(B)/guest/"'
 # part of ringlet.
 RUN_CFLAGS := -std=gnu17 -D_GNU_SOURCE -Os -ffreestanding -fno-pic -fno-stack-protector \
 	-fno-asynchronous-unwind-tables -fcf-protection=none -mgeneral-regs-only $(WARNINGS)
-$(B)/guest/run: guest/run.c guest/sys.h include/session.h Makefile
+$(B)/guest/run: $(wildcard guest/run*.c) guest/run.h guest/sys.h include/session.h Makefile
 	@mkdir -p $(@D)
 	$(say) CC $<
 	$(Q)$(CC) $(RUN_CFLAGS) $(if $(WERROR),-Werror) -nostdlib -static -no-pie -Wl,-s \
-		-Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,norelro -o $@ $<
+		-Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,norelro -o $@ $(filter %.c,$^)
 $(B)/vmm/command_files.o: $(B)/guest/run
 $(B)/vmm/command_files.o: CFLAGS += -DGUEST_RUN='"$(B)/guest/run"'
 

@@ -9,7 +9,7 @@
 # have ended.
 . "$(dirname "$0")/lib.sh"
 in_lab "$@"
-plan 37
+plan 41
 
 # Nothing to decompress in the guest: these are up sooner.
 generic=build/guest/generic/vmlinux lab=build/guest/lab/vmlinux
@@ -71,6 +71,16 @@ interrupt() {
 	kill -INT $!
 	wait $!
 }
+twice() {
+	env --default-signal=INT "${R[@]}" $lab -- sh -c 'trap "" INT; echo ready; while :; do sleep 1; done' >"$T/twice.text" &
+	local pid=$!
+	until_true 60 says "$T/twice.text" ready
+	# One, and when it is through to the command, the other.
+	kill -INT $pid
+	sleep 1
+	kill -INT $pid
+	wait $pid
+}
 closed() { "${R[@]}" $lab -- sh -c 'cat; echo end; tty' <&-; }
 files() {
 	"${R[@]}" --copy "$T/src:/there" --copy tests/run-command.t --env A='b c' --env HOME=/tmp --cwd /there \
@@ -120,6 +130,15 @@ on_terminal() {
 	script -qec "stty rows 33 cols 99; ${R[*]} $lab -- sh -c 'tty; stty size; echo err >&2; exit 3'" /dev/null
 }
 
+# Nothing on its command line but the kernel, and somebody at the terminal.
+shell() {
+	script -qec "stty rows 33 cols 99; ${R[*]} $lab" /dev/null < <(
+		until_true 60 says "$T/shell.out" "/ #"
+		echo 'echo $((6 * 7)); stty size; exit 4'
+		sleep 20 # its end would be the terminal's
+	)
+}
+
 head -c 10485760 /dev/urandom >"$T/data"
 mkdir -m 755 "$T/src"
 echo contents >"$T/src/one"
@@ -139,6 +158,11 @@ case_of panic "${R[@]}" $lab -- sh -c 'echo before; sleep 0.2; echo c >/proc/sys
 case_of interrupt interrupt
 case_of closed closed
 case_of files files
+mkdir "$T/root" && echo "from the initrd" >"$T/root/given"
+(cd "$T/root" && echo given | cpio -o -H newc --quiet) >"$T/given.cpio"
+case_of initrd "${R[@]}" -i "$T/given.cpio" $lab -- sh -c 'cat /given; ls /init /bin/sh'
+case_of twice twice
+case_of shell shell
 case_of user user
 case_of on_terminal on_terminal
 outside
@@ -164,6 +188,11 @@ like "with what the kernel said last" "$(<"$T/panic.err")" "*</TASK>*Kernel Offs
 is "and what the command had said before" "$(<"$T/panic.out")" before
 holds "of the kernel's words the last lines only" "$(wc -l <"$T/panic.err") <= 54"
 is "Ctrl-C is the command's" "$(<"$T/interrupt.text") $(result interrupt)" "ready"$'\n'"caught 9 "
+is "the second one is ringlet's" "$(<"$T/twice.text") $(<"$T/twice.status")" "ready 130"
+is "with -i there is what that has as well" "$(tr '\n' ' ' <"$T/initrd.out")$(result initrd)" \
+	"from the initrd /bin/sh /init 0 "
+like "without a command, at a terminal, there is a shell" "$(tr -d '\r' <"$T/shell.out")" "*"$'\n'"42"$'\n'"33 99"*
+is "and its status is ours" "$(<"$T/shell.status")" 4
 is "closed standard input is an empty one" "$(<"$T/closed.out")" "end"$'\n'"not a tty"
 is "and no trouble" "$(result closed)" "1 "
 is "directories are there, --cwd and --env hold" "$(sed '3s/ .* / /;3s/^\(.\{10\}\).*/\1/' "$T/files.out")" \

@@ -399,16 +399,25 @@ size_t serial_input(struct serial *s, const u8 *buf, size_t len)
 	return n;
 }
 
-void serial_break(struct serial *s)
+/* They must get through: on a full wire the last bytes give way. */
+static void send_urgent(struct serial *s, const u16 *bytes, unsigned n)
 {
 	lock(s);
-	/* A break must get through: on a full wire the last byte gives way. */
-	if (s->wire_len == WIRE_SIZE)
-		s->wire_len--;
-	s->wire[(s->wire_head + s->wire_len) % WIRE_SIZE] = BREAK;
-	s->wire_len++;
+	s->wire_len = MIN(s->wire_len, WIRE_SIZE - n);
+	for (unsigned i = 0; i < n; i++)
+		s->wire[(s->wire_head + s->wire_len++) % WIRE_SIZE] = bytes[i];
 	arrive(s);
 	unlock(s);
+}
+
+void serial_break(struct serial *s)
+{
+	send_urgent(s, (const u16[]){ BREAK }, 1);
+}
+
+void serial_sysrq(struct serial *s, u8 key)
+{
+	send_urgent(s, (const u16[]){ BREAK, key }, 2);
 }
 
 struct serial *serial_new(const struct serial_ops *ops, void *opaque)

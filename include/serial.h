@@ -45,5 +45,7 @@ size_t serial_drain(struct serial *s, u8 *buf, size_t size);
 size_t serial_input(struct serial *s, const u8 *buf, size_t len);
 /* Main thread: a BREAK condition, which Linux takes as the SysRq prefix. */
 void serial_break(struct serial *s);
+/* The same, and the key behind it, which must come within five seconds. */
+void serial_sysrq(struct serial *s, u8 key);
 
 #endif

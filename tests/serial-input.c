@@ -191,6 +191,31 @@ static void break_gets_through_full_input(void)
 	CHECK_EQ(n, took); /* it took the place of the last one */
 }
 
+/* SysRq: the two are together, wherever what was typed before them is. */
+static void sysrq_is_a_break_and_its_key(void)
+{
+	u8 text[FIFO + 512], last = 0;
+	unsigned breaks = 0;
+
+	open_port();
+	serial_sysrq(s, 'h');
+	CHECK(in(UART_LSR) & UART_LSR_BI);
+	CHECK_EQ(in(UART_RX), 0);
+	CHECK(!(in(UART_LSR) & UART_LSR_BI));
+	CHECK_EQ(in(UART_RX), 'h');
+	CHECK(!(in(UART_LSR) & UART_LSR_DR));
+	memset(text, 'x', sizeof(text));
+	serial_input(s, text, sizeof(text));
+	serial_sysrq(s, 'c');
+	serial_sysrq(s, 'o'); /* in its place, for want of room */
+	for (u8 lsr; (lsr = in(UART_LSR)) & UART_LSR_DR;) {
+		breaks += !!(lsr & UART_LSR_BI);
+		last = in(UART_RX);
+	}
+	CHECK_EQ(breaks, 1);
+	CHECK_EQ(last, 'o');
+}
+
 /* --- several causes --------------------------------------------------------- */
 
 static void causes_come_in_order_of_priority(void)
@@ -242,6 +267,7 @@ int main(void)
 		{ "a break is BI with a NUL, told once", break_is_told_with_its_nul },
 		{ "a break keeps its place among the bytes", break_keeps_its_place_among_the_bytes },
 		{ "a break gets through when input is full", break_gets_through_full_input },
+		{ "a SysRq key comes right behind its break", sysrq_is_a_break_and_its_key },
 		{ "causes are told in order of priority, with an edge for each",
 		  causes_come_in_order_of_priority },
 		{ "a cause that is new is a new interrupt", a_new_cause_is_a_new_interrupt },

@@ -20,9 +20,6 @@
 #include "log.h"
 #include "net_worker.h"
 
-/* How long a driver waits to free one small packet that was sent. */
-#define LONE_USECS 2000
-
 /* Told to guests that ask; a tap has no speed of its own. */
 #define SPEED_MBIT 10000
 #define DUPLEX_FULL 1
@@ -270,6 +267,20 @@ void net_set_link(struct net *net, bool up)
 	virtio_config_changed(&net->dev);
 }
 
+void net_set_irq(struct net *net, enum net_irq_policy policy, u32 usecs)
+{
+	net->irq = policy;
+	net->irq_usecs = usecs;
+	for (unsigned i = 0; i < net->pairs; i++)
+		worker_call(net->worker[i], WORKER_MODERATE);
+}
+
+enum net_irq_policy net_irq(const struct net *net, u32 *usecs)
+{
+	*usecs = net->irq_usecs;
+	return net->irq;
+}
+
 void net_announce(struct net *net)
 {
 	bool asked;
@@ -421,11 +432,7 @@ static int add_worker(struct net *net, const struct net_params *p, unsigned pair
 	w->tap_name = p->tap_name;
 	w->cpus = p->cpus;
 	w->n_cpus = p->n_cpus;
-	w->rx.irq.policy = p->irq;
-	w->rx.irq.policy_usecs = p->irq_usecs;
-	w->tx.irq.transmit = true;
-	w->tx.irq.policy = p->irq == NET_IRQ_ADAPTIVE ? NET_IRQ_ADAPTIVE : NET_IRQ_DRAIN;
-	w->tx.irq.lone_usecs = p->irq == NET_IRQ_PACKET ? 0 : LONE_USECS;
+	worker_moderate(w);
 	fd.kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	fd.control = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (fd.kick >= 0 && fd.control >= 0)
@@ -504,6 +511,8 @@ struct net *net_new(const struct net_params *p, const struct mem *m, char *err, 
 		all &= ~(NET_F_GUEST_USO | NET_F_HOST_USO);
 	dev->offered = offer(all & ~p->declined);
 	net->tap_name = p->tap_name;
+	net->irq = p->irq;
+	net->irq_usecs = p->irq_usecs;
 	net->steering = p->steering;
 	memcpy(net->tap_fd, p->tap_fd, p->pairs * sizeof(int));
 	memcpy(net->mac, p->mac, sizeof(net->mac));

@@ -91,6 +91,22 @@ void worker_configure(struct net_worker *w)
 		stop_receiving(w);
 }
 
+/* How long a driver waits to free one small packet that was sent. */
+#define LONE_USECS 2000
+
+void worker_moderate(struct net_worker *w)
+{
+	const struct net *net = w->net;
+	struct net_moderation *rx = &w->rx.irq, *tx = &w->tx.irq;
+
+	rx->policy = net->irq;
+	rx->policy_usecs = net->irq_usecs;
+	tx->transmit = true;
+	tx->policy = net->irq == NET_IRQ_ADAPTIVE ? NET_IRQ_ADAPTIVE : NET_IRQ_DRAIN;
+	tx->lone_usecs = net->irq == NET_IRQ_PACKET ? 0 : LONE_USECS;
+	rx->hold_ns = tx->hold_ns = 0; /* adaptive's, which sets them every round */
+}
+
 static struct virtq *ready_queue(const struct net_worker *w, unsigned i)
 {
 	return w->dev->queue[i].ready ? &w->dev->vq[i] : NULL;
@@ -175,6 +191,9 @@ static void handle_command(struct net_worker *w)
 		break;
 	case WORKER_WATCH:
 		watch_change(w);
+		break;
+	case WORKER_MODERATE:
+		worker_moderate(w);
 		break;
 	case WORKER_EXIT:
 		command_stop(w);

@@ -138,6 +138,7 @@ enum worker_command {
 	WORKER_STOP,
 	WORKER_CONFIGURE, /* the settings changed */
 	WORKER_WATCH,	  /* next_capture is to be taken over */
+	WORKER_MODERATE,  /* the host's policy for interrupts did */
 	WORKER_EXIT,
 };
 
@@ -194,6 +195,8 @@ struct net {
 	const char *tap_name;
 	struct steering *steering; /* NULL: there is no RSS */
 	u8 mac[6]; /* as made; the driver may set another until reset */
+	enum net_irq_policy irq; /* main's; a device thread reads it when main calls it */
+	u32 irq_usecs;
 	u64 negotiated; /* dev->lock: what the last driver accepted that got to DRIVER_OK */
 };
 
@@ -286,6 +289,8 @@ void watch_published(struct net_worker *w, enum net_fate rx, enum net_fate tx);
 void worker_interrupt(struct net_worker *w);
 /* Take over what the settings say for this pair. */
 void worker_configure(struct net_worker *w);
+/* Take over the host's policy for interrupts; main, before the thread runs. */
+void worker_moderate(struct net_worker *w);
 
 void tx_reset(struct net_tx *tx);
 /* Queue writes for what the guest sent; how many chains were taken. */

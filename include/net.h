@@ -134,6 +134,14 @@ void net_capture(struct net *net, unsigned pair, struct capture *c);
 /* Main thread, before net_start(): what the pair's thread tells of itself. */
 void net_trace(struct net *net, unsigned pair, struct trace *t);
 
+/*
+ * Main thread: another policy for interrupts; usecs as in struct net_params.
+ * The device threads have taken it over when this returns.
+ */
+void net_set_irq(struct net *net, enum net_irq_policy policy, u32 usecs);
+/* Main thread: the one that holds. */
+enum net_irq_policy net_irq(const struct net *net, u32 *usecs);
+
 /* Main thread: carrier.  The guest is told when it changed. */
 void net_set_link(struct net *net, bool up);
 /*

@@ -452,6 +452,33 @@ static void policy_pending(enum kind kind)
 	CHECK(wait_interrupt(1500));
 }
 
+/* What waits for a time that is far off is due at once by the next policy. */
+static void policy_changes(enum kind kind)
+{
+	u32 usecs;
+
+	start_with((struct bench_setup){ .kind = kind, .irq = NET_IRQ_DELAY, .irq_usecs = 1000000000 });
+	CHECK_EQ(net_irq(b.net, &usecs), NET_IRQ_DELAY);
+	CHECK_EQ(usecs, 1000000000);
+	for (unsigned round = 0; round < 2; round++) {
+		receive_one();
+		CHECK_EQ(interrupts_after_a_while(), 0);
+		net_set_irq(b.net, round ? NET_IRQ_PACKET : NET_IRQ_DRAIN, 0);
+		one_interrupt();
+		for (unsigned i = 0; i < 3; i++) {
+			receive_one();
+			one_interrupt();
+		}
+		net_set_irq(b.net, NET_IRQ_DELAY, 1000000000);
+	}
+	/* Nor is it forgotten by a driver that comes later. */
+	net_set_irq(b.net, NET_IRQ_ADAPTIVE, 0);
+	CHECK_EQ(net_irq(b.net, &usecs), NET_IRQ_ADAPTIVE);
+	CHECK_EQ(usecs, 0);
+	receive_one();
+	one_interrupt();
+}
+
 static void policy_adaptive(enum kind kind)
 {
 	start_with((struct bench_setup){ .kind = kind, .irq = NET_IRQ_ADAPTIVE });
@@ -488,6 +515,7 @@ EACH(policy_drain)
 EACH(policy_delay)
 EACH(policy_pending)
 EACH(policy_adaptive)
+EACH(policy_changes)
 
 int main(void)
 {
@@ -507,6 +535,7 @@ int main(void)
 		ROWS("irq=delay: one for all that came in that time", policy_delay),
 		ROWS("irq=pending: sooner the more are pending", policy_pending),
 		ROWS("irq=adaptive: each frame is told of, and a lone one at once", policy_adaptive),
+		ROWS("another policy counts at once for what is pending", policy_changes),
 	};
 	int r;
 

@@ -8,6 +8,9 @@
  * many bytes.  Then the next request may come.  Whoever connects must be root
  * or the user who started the guest.
  *
+ * A request that writes a file comes with the file, opened by the client: a
+ * name would be looked up with ringlet's rights, in ringlet's directory.
+ *
  * Sockets are called NAME.sock.  They are in $XDG_RUNTIME_DIR/ringlet, without
  * that in /run/ringlet (root) or /tmp/ringlet-UID; where root's ringlet becomes
  * another user, in a directory of that one's in there, so that it can still
@@ -38,6 +41,20 @@ struct ctl_command {
 };
 
 /*
+ * Main thread, from run(): the descriptor that the client passed with its
+ * request, which is the caller's from now on; -1: there is none.
+ */
+int ctl_take_fd(void);
+/*
+ * Main thread, from run(): the answer comes later, by ctl_answer() with this
+ * ticket; what run() writes and returns does not count.  gone is called if the
+ * client does not wait for it any more.
+ */
+u64 ctl_defer(void (*gone)(u64 ticket));
+/* Main thread.  Of no effect when the client is gone. */
+void ctl_answer(u64 ticket, bool ok, const char *text);
+
+/*
  * Main thread, while privileged.  name: of the guest.  path: where the socket is to
  * be, NULL: in its directory.  uid: who we are going to be.  0, or -1 with a
  * sentence in err: among other things, that a guest of that name runs.
@@ -51,10 +68,11 @@ void ctl_serve(const struct ctl_command *commands);
 /* Main thread: removes the socket. */
 void ctl_close(void);
 
-/* ctl_client.c: what `ringlet list` and `ringlet stat` do; their exit status. */
+/* ctl_client.c: what `ringlet list`, `stat` and `ctl` do; their exit status. */
 struct conf_client;
 int ctl_list(const struct conf_client *c);
 int ctl_stat(const struct conf_client *c);
+int ctl_request(const struct conf_client *c);
 
 /* --- ctl_dir.c: the directories ------------------------------------------------ */
 

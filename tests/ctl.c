@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -66,8 +67,41 @@ static bool too_big(const char *argument, FILE *f)
 	return true;
 }
 
+static u64 ticket, gone_ticket;
+
+static void client_gone(u64 t)
+{
+	gone_ticket = t;
+}
+
+static bool later(const char *argument, FILE *f)
+{
+	ticket = ctl_defer(client_gone);
+	fprintf(f, "this is not said: %s", argument);
+	return false;
+}
+
+/* The size of the file that came along. */
+static bool size_of(const char *argument, FILE *f)
+{
+	int fd = ctl_take_fd();
+	struct stat st;
+
+	(void)argument;
+	if (fd < 0) {
+		fprintf(f, "no file");
+		return false;
+	}
+	fprintf(f, "%lld", fstat(fd, &st) ? -1LL : (long long)st.st_size);
+	fcntl(fd, F_GETFD) & FD_CLOEXEC ? 0 : fprintf(f, ", and inherited");
+	close(fd);
+	return true;
+}
+
 static const struct ctl_command commands[] = {
 	{ "echo", "says it back", echo },
+	{ "later", "says it later", later },
+	{ "size", "of a file", size_of },
 	{ "refuse", "does not", refuse },
 	{ "big", "says a lot", big },
 	{ "too_big", "says too much", too_big },
@@ -154,9 +188,9 @@ static void a_line_and_its_answer(void)
 	say(fd, "\n");
 	CHECK_HAS(heard(fd), "ringlet/1 error ");
 	say(fd, "ech\n");
-	CHECK_HAS(heard(fd), "unknown command");
+	CHECK_HAS(heard(fd), "unknown command; there are echo, later, size, refuse, big, too_big, help\n");
 	say(fd, "help\n");
-	CHECK_HAS(heard(fd), "echo\tsays it back\nrefuse\t");
+	CHECK_HAS(heard(fd), "echo\tsays it back\nlater\t");
 	close(fd);
 	turns();
 }
@@ -208,6 +242,119 @@ static void lines_have_an_end(void)
 	turns();
 	CHECK_STR(heard(fd), "ringlet/1 ok 3\n<a>");
 	close(fd);
+}
+
+/* --- answers that come later, and files that come along ------------------------------- */
+
+static void an_answer_comes_later(void)
+{
+	int fd, other;
+
+	open_server();
+	ticket = gone_ticket = 0;
+	fd = client();
+	say(fd, "later x\necho behind it\n");
+	CHECK(ticket);
+	CHECK_STR(heard(fd), "");
+	/* Others are not kept waiting, and it is not forgotten among them. */
+	other = client();
+	say(other, "echo b\n");
+	CHECK_STR(heard(other), "ringlet/1 ok 3\n<b>");
+	say(fd, "echo too\n");
+	CHECK_STR(heard(fd), "");
+	ctl_answer(ticket + 1, true, "nobody's");
+	CHECK_STR(heard(fd), "");
+	ctl_answer(ticket, false, "sorry\n");
+	turns();
+	CHECK_STR(heard(fd), "ringlet/1 error 6\nsorry\nringlet/1 ok 11\n<behind it>ringlet/1 ok 5\n<too>");
+	CHECK_EQ(gone_ticket, 0);
+	ctl_answer(ticket, true, "twice");
+	CHECK_STR(heard(fd), "");
+	/* Who said all there is to say still waits for it; who hung up does not. */
+	say(fd, "later\n");
+	shutdown(fd, SHUT_WR);
+	turns();
+	CHECK_EQ(gone_ticket, 0);
+	ctl_answer(ticket, true, "at last");
+	turns();
+	CHECK_STR(heard(fd), "ringlet/1 ok 7\nat last");
+	CHECK(is_closed(fd));
+	close(fd);
+	say(other, "later\n");
+	close(other);
+	turns();
+	CHECK_EQ(gone_ticket, ticket);
+	ctl_answer(ticket, true, "nobody's");
+	/* Nor is one answered when the guest ends. */
+	other = client();
+	say(other, "later\n");
+	ctl_close();
+	CHECK_EQ(gone_ticket, ticket);
+	CHECK(is_closed(other));
+	close(other);
+}
+
+/* Say it with so many descriptors of this file. */
+static void say_with(int fd, const char *what, int file, unsigned n)
+{
+	struct iovec iov = { .iov_base = (char *)what, .iov_len = strlen(what) };
+	union {
+		struct cmsghdr head;
+		u8 space[CMSG_SPACE(200 * sizeof(int))];
+	} control = { .head = { CMSG_LEN(n * sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+	struct msghdr m = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = CMSG_SPACE(n * sizeof(int)),
+	};
+
+	for (unsigned i = 0; i < n; i++)
+		memcpy(CMSG_DATA(&control.head) + i * sizeof(int), &file, sizeof(file));
+	CHECK_EQ(sendmsg(fd, &m, MSG_NOSIGNAL), iov.iov_len);
+	turns();
+}
+
+static unsigned open_descriptors(void)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < 1024; i++)
+		n += fcntl(i, F_GETFD) >= 0;
+	return n;
+}
+
+static void a_file_comes_along(void)
+{
+	int file = memfd_create("file", MFD_CLOEXEC), fd;
+	unsigned before;
+
+	open_server();
+	CHECK_EQ(ftruncate(file, 12345), 0);
+	fd = client();
+	before = open_descriptors();
+	say(fd, "size\n");
+	CHECK_STR(heard(fd), "ringlet/1 error 7\nno file");
+	say_with(fd, "size\n", file, 1);
+	CHECK_STR(heard(fd), "ringlet/1 ok 5\n12345");
+	/* In pieces, and one that replaces another. */
+	say_with(fd, "si", file, 1);
+	say_with(fd, "ze", file, 1);
+	say(fd, "\n");
+	CHECK_STR(heard(fd), "ringlet/1 ok 5\n12345");
+	/* What nobody wants, or too many at once, is closed. */
+	say_with(fd, "echo x\n", file, 1);
+	CHECK_STR(heard(fd), "ringlet/1 ok 3\n<x>");
+	say(fd, "size\n");
+	CHECK_HAS(heard(fd), "error");
+	say_with(fd, "echo x\n", file, 200);
+	CHECK_STR(heard(fd), "ringlet/1 ok 3\n<x>");
+	CHECK_EQ(open_descriptors(), before);
+	say_with(fd, "si", file, 1);
+	close(fd);
+	turns();
+	CHECK_EQ(open_descriptors(), before - 2);
+	close(file);
 }
 
 /* --- who harms nobody --------------------------------------------------------------------- */
@@ -292,7 +439,8 @@ static void the_silent_make_room(void)
 /* Clients that come, say anything, half of it true, and go. */
 static void anything(void)
 {
-	static const char *const words[] = { "echo ", "big\n", "help\n", "refuse", "\n", "\r\n", "echo a\n", " ", "too_big\n" };
+	static const char *const words[] = { "echo ", "big\n", "help\n", "refuse", "\n", "\r\n", "echo a\n", " ",
+					     "later\n", "size\n", "too_big\n" };
 	int fd[2 * CTL_CLIENTS], good;
 	u64 seed = 20261122;
 
@@ -330,6 +478,8 @@ static void anything(void)
 			if (*c >= 0)
 				send(*c, word, strlen(word), MSG_NOSIGNAL | MSG_DONTWAIT);
 		}
+		if (n % 7 == 0)
+			ctl_answer(ticket, n % 2, "later");
 		if (random_next(&seed) % 3)
 			turns();
 	}
@@ -550,6 +700,8 @@ int main(void)
 		{ "a line is a request, and has an answer", a_line_and_its_answer },
 		{ "lines come in pieces, and several at once", pieces_and_several },
 		{ "a line that does not end is the client's end", lines_have_an_end },
+		{ "an answer may come later, and only to who asked", an_answer_comes_later },
+		{ "a file may come along, and none is left open", a_file_comes_along },
 		{ "a client that does not read keeps nobody waiting", a_client_that_does_not_read },
 		{ "an answer that is too long is none", an_answer_that_is_too_long },
 		{ "when all places are taken, who was silent longest makes room", the_silent_make_room },

@@ -4,8 +4,9 @@
  *
  * Nothing here waits: a client that stalls keeps what it has asked for waiting
  * in its own buffer, one that sends nonsense is told so or dropped, and when
- * all places are taken the one that was silent longest makes room.  No other
- * thread knows that there are clients.
+ * all places are taken the one that was silent longest makes room.  What takes
+ * long is answered later, and its client waits alone.  No other thread knows
+ * that there are clients.
  */
 #include "ctl.h"
 
@@ -29,8 +30,11 @@ struct client {
 	u64 spoke; /* the turn in which something came or went last; 0: there is no client */
 	char in[CTL_LINE];
 	size_t n_in;
+	int passed; /* the descriptor that came last, -1: none, or it was taken */
 	char *out; /* the answer that is being sent, or NULL */
 	size_t out_len, out_at;
+	u64 ticket; /* of the answer that is to come; 0: none is */
+	void (*gone)(u64 ticket);
 };
 
 static struct {
@@ -41,7 +45,8 @@ static struct {
 	uid_t owner;	/* who may connect, besides root */
 	const struct ctl_command *commands;
 	struct client client[CTL_CLIENTS];
-	u64 turn;
+	struct client *asking; /* whose request is being carried out */
+	u64 turn, tickets;
 } ctl = { .listener = -1, .dir = -1, .epoll = -1 };
 
 /* --- the socket's name ------------------------------------------------------------ */
@@ -146,17 +151,33 @@ int ctl_open(const char *name, const char *path, uid_t uid, char *err, size_t er
 
 /* --- clients ------------------------------------------------------------------------ */
 
-static void drop(struct client *c)
+static void drop_passed(struct client *c)
 {
-	close(c->fd);
-	free(c->out);
-	memset(c, 0, sizeof(*c));
+	if (c->passed >= 0)
+		close(c->passed);
+	c->passed = -1;
 }
 
-/* Tell epoll what to wait for: an answer to go, or a request to come. */
+static void drop(struct client *c)
+{
+	u64 ticket = c->ticket;
+	void (*gone)(u64 ticket) = c->gone;
+
+	close(c->fd);
+	drop_passed(c);
+	free(c->out);
+	memset(c, 0, sizeof(*c));
+	if (ticket)
+		gone(ticket);
+}
+
+/*
+ * Tell epoll what to wait for: an answer to go, or a request to come.  Who
+ * waits for an answer that is not there yet can only hang up.
+ */
 static void wait_for(struct client *c, int op)
 {
-	struct epoll_event e = { .events = c->out ? EPOLLOUT : EPOLLIN, .data.ptr = c };
+	struct epoll_event e = { .events = c->out ? EPOLLOUT : c->ticket ? 0 : EPOLLIN, .data.ptr = c };
 
 	if (epoll_ctl(ctl.epoll, op, c->fd, &e))
 		drop(c);
@@ -191,6 +212,7 @@ static void take_client(void)
 	}
 	c = place_for_one();
 	c->fd = fd;
+	c->passed = -1;
 	c->spoke = ++ctl.turn;
 	wait_for(c, EPOLL_CTL_ADD);
 }
@@ -216,36 +238,51 @@ static bool carry_out(char *line, FILE *f)
 		k++;
 	if (k->name)
 		return k->run(argument ? argument : "", f);
-	fprintf(f, "unknown command; 'help' lists them all\n");
+	fprintf(f, "unknown command; there are ");
+	for (k = ctl.commands; k->name; k++)
+		fprintf(f, "%s, ", k->name);
+	fprintf(f, "help\n");
 	return false;
 }
 
-/* The answer to a line, ready to go; false: there is no memory for it. */
-static bool answer(struct client *c, char *line)
+/* An answer, ready to go; false: there is no memory for it. */
+static bool put_answer(struct client *c, bool ok, const char *body, size_t len)
 {
-	char *body = NULL;
-	size_t len = 0, whole;
-	FILE *f = open_memstream(&body, &len), *out;
-	bool ok;
+	size_t whole;
+	FILE *out = open_memstream(&c->out, &whole);
 
-	if (!f)
+	if (!out)
 		return false;
-	ok = carry_out(line, f);
-	if (fclose(f) || !body || len > CTL_ANSWER) {
-		free(body);
-		return false;
-	}
-	out = open_memstream(&c->out, &whole);
-	if (out) {
-		fprintf(out, "%s %s %zu\n", CTL_HELLO, ok ? "ok" : "error", len);
-		fwrite(body, 1, len, out);
-	}
-	free(body);
-	if (!out || fclose(out))
+	fprintf(out, "%s %s %zu\n", CTL_HELLO, ok ? "ok" : "error", len);
+	fwrite(body, 1, len, out);
+	if (fclose(out))
 		return false;
 	c->out_len = whole;
 	c->out_at = 0;
 	return c->out;
+}
+
+/* The answer to a line, unless it comes later; false: there can be none. */
+static bool answer(struct client *c, char *line)
+{
+	char *body = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&body, &len);
+	bool ok;
+
+	if (!f)
+		return false;
+	ctl.asking = c;
+	ok = carry_out(line, f);
+	ctl.asking = NULL;
+	drop_passed(c); /* nobody wanted it */
+	if (fclose(f) || !body || len > CTL_ANSWER) {
+		free(body);
+		return false;
+	}
+	ok = c->ticket || put_answer(c, ok, body, len);
+	free(body);
+	return ok;
 }
 
 /* false: it is gone. */
@@ -269,7 +306,7 @@ static bool serve_lines(struct client *c)
 {
 	char *end;
 
-	while (!c->out && (end = memchr(c->in, '\n', c->n_in))) {
+	while (!c->out && !c->ticket && (end = memchr(c->in, '\n', c->n_in))) {
 		char line[CTL_LINE];
 		size_t n = (size_t)(end - c->in);
 
@@ -283,13 +320,41 @@ static bool serve_lines(struct client *c)
 			return false;
 	}
 	/* A line that does not end is none of ours. */
-	return c->out || c->n_in < sizeof(c->in);
+	return c->out || c->ticket || c->n_in < sizeof(c->in);
+}
+
+/* Of the descriptors that came along, the last. */
+static void take_passed(struct client *c, struct msghdr *m)
+{
+	for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
+		size_t n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < n; i++) {
+			drop_passed(c);
+			memcpy(&c->passed, CMSG_DATA(h) + i * sizeof(int), sizeof(int));
+		}
+	}
 }
 
 static bool receive(struct client *c)
 {
-	ssize_t n = recv(c->fd, c->in + c->n_in, sizeof(c->in) - c->n_in, 0);
+	struct iovec iov = { .iov_base = c->in + c->n_in, .iov_len = sizeof(c->in) - c->n_in };
+	union {
+		struct cmsghdr head;
+		u8 space[CMSG_SPACE(sizeof(int))];
+	} control; /* of more descriptors than one the kernel closes the others */
+	struct msghdr m = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t n = recvmsg(c->fd, &m, MSG_CMSG_CLOEXEC);
 
+	if (n > 0)
+		take_passed(c, &m);
 	if (n <= 0)
 		return n < 0 && (errno == EAGAIN || errno == EINTR);
 	c->n_in += (size_t)n;
@@ -297,15 +362,45 @@ static bool receive(struct client *c)
 	return serve_lines(c);
 }
 
+int ctl_take_fd(void)
+{
+	int fd = ctl.asking->passed;
+
+	ctl.asking->passed = -1;
+	return fd;
+}
+
+u64 ctl_defer(void (*gone)(u64 ticket))
+{
+	ctl.asking->gone = gone;
+	ctl.asking->ticket = ++ctl.tickets;
+	return ctl.tickets;
+}
+
+void ctl_answer(u64 ticket, bool ok, const char *text)
+{
+	struct client *c = ctl.client;
+
+	while (c < ctl.client + CTL_CLIENTS && c->ticket != ticket)
+		c++;
+	if (c == ctl.client + CTL_CLIENTS)
+		return;
+	c->ticket = 0;
+	if (put_answer(c, ok, text, strlen(text)) && send_some(c) && serve_lines(c))
+		wait_for(c, EPOLL_CTL_MOD);
+	else
+		drop(c);
+}
+
 static void serve_client(struct client *c, u32 events)
 {
-	bool here = !(events & (EPOLLERR | (c->out ? EPOLLHUP : 0)));
+	bool here = !(events & (EPOLLERR | (c->out || c->ticket ? EPOLLHUP : 0)));
 
 	if (!c->spoke) /* made room for another in this very turn */
 		return;
 	if (here && c->out)
 		here = send_some(c) && serve_lines(c);
-	else if (here)
+	else if (here && !c->ticket)
 		here = receive(c);
 	if (here)
 		wait_for(c, EPOLL_CTL_MOD);

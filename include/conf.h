@@ -10,7 +10,7 @@
 #include "net.h"
 #include "report.h"
 
-enum conf_verb { VERB_RUN, VERB_PROBE, VERB_STAT, VERB_LIST, VERB_TRACE, VERB_VERSION, VERB_HELP };
+enum conf_verb { VERB_RUN, VERB_PROBE, VERB_STAT, VERB_LIST, VERB_CTL, VERB_TRACE, VERB_VERSION, VERB_HELP };
 /* NET_NS: a tap in a network namespace of ringlet's own; NET_USER: and pasta beside it. */
 enum conf_net_mode { NET_NONE, NET_TAP, NET_NS, NET_USER };
 enum conf_io { IO_URING, IO_POLL };
@@ -56,9 +56,10 @@ struct conf_stats {
 	const char *file; /* NULL: standard error */
 };
 
-/* What VERB_STAT, VERB_LIST and (json) VERB_PROBE go by, and nothing else. */
+/* What VERB_STAT, VERB_LIST, VERB_CTL and (json) VERB_PROBE go by, and nothing else. */
 struct conf_client {
 	const char *guest; /* name, process or socket; NULL: the only one; in argv */
+	char *const *words; /* the request, in argv; ended by NULL */
 	unsigned interval_ms;
 	unsigned count; /* 0: until the guest ends */
 	bool json;
@@ -145,6 +146,9 @@ void conf_help(void);
  */
 const char *conf_option_name(unsigned i);
 const char *conf_net_key_name(unsigned i);
+
+/* "drain", "delay:50": false if it is none.  Any thread. */
+bool conf_irq_parse(const char *value, enum net_irq_policy *policy, u32 *usecs);
 
 /* The word for an enum net_irq_policy, without its time; NULL behind the last. */
 const char *conf_irq_name(unsigned policy);

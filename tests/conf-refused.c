@@ -383,6 +383,9 @@ static void bad_watching(void)
 	refused_whole("stat a b", "'b': ringlet stat watches one guest");
 	refused_whole("list -i 3", "unknown option '-i' of ringlet list; 'ringlet help' lists them all");
 	refused_whole("list web", "'web': ringlet list shows all guests, and takes no name; ringlet stat does");
+	refused_whole("ctl", "ringlet ctl wants a guest and what to do, like: ringlet ctl web help");
+	refused_whole("ctl db", "ringlet ctl wants a guest and what to do, like: ringlet ctl db help");
+	refused_whole("ctl -x db help", "unknown option '-x' of ringlet ctl; a guest's name is expected");
 }
 
 /*
@@ -446,7 +449,7 @@ int main(void)
 		{ "what is not a unicast MAC address is refused", bad_macs },
 		{ "addresses that cannot work are refused", bad_addresses },
 		{ "a wrong format or name is refused with what is possible", bad_reports },
-		{ "what stat and list do not know is refused", bad_watching },
+		{ "what stat, list and ctl do not know is refused", bad_watching },
 		{ "scribbled command lines are taken, or refused with one line", scribbled },
 	};
 

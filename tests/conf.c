@@ -172,7 +172,9 @@ static void verbs(void)
 		{ "run vmlinux", VERB_RUN }, { "./help", VERB_RUN },
 		{ "list", VERB_LIST },	     { "list --json", VERB_LIST },
 		{ "list -h", VERB_HELP },    { "stat", VERB_STAT },
-		{ "stat x --help", VERB_HELP }, { "./stat", VERB_RUN },
+		{ "stat x --help", VERB_HELP }, { "ctl -h", VERB_HELP },
+		{ "ctl --help", VERB_HELP }, { "./ctl", VERB_RUN },
+		{ "./stat", VERB_RUN },
 	};
 	struct conf c;
 
@@ -200,6 +202,26 @@ static void watching(void)
 	CHECK_EQ(c.client.interval_ms, 250);
 	CHECK_EQ(c.client.count, 7);
 	CHECK(c.client.json);
+	conf_free(&c);
+}
+
+static void requests(void)
+{
+	struct words w;
+	struct conf c;
+
+	split(&w, "ctl web link down");
+	parse_words(&c, &w);
+	CHECK_EQ(c.verb, VERB_CTL);
+	CHECK_STR(c.client.guest, "web");
+	CHECK_STR(c.client.words[0], "link");
+	CHECK_STR(c.client.words[1], "down");
+	CHECK(!c.client.words[2]);
+	conf_free(&c);
+	/* Behind the name everything is the guest's to judge. */
+	split(&w, "ctl 123 --help -v");
+	parse_words(&c, &w);
+	CHECK_STR(c.client.words[1], "-v");
 	conf_free(&c);
 }
 
@@ -344,6 +366,26 @@ static void irq_policies(void)
 		CHECK_EQ(c.net.irq_usecs, good[i].usecs);
 		conf_free(&c);
 	}
+}
+
+/* While a guest runs a wrong one is refused, and ends nothing. */
+static void irq_policies_live(void)
+{
+	static const char *const bad[] = {
+		"", ":", "delay", "delay:", "delay:0", "delay:1000001", "delay:99999999999999999999", "delay:-1",
+		"delay: 1", "delay:1x", "delay:1:1", "drain:", "drain:1", "drai", "drainx", "DRAIN", " drain", "drain ",
+	};
+	enum net_irq_policy irq;
+	u32 usecs;
+
+	CHECK(conf_irq_parse("pending:1000000", &irq, &usecs));
+	CHECK_EQ(irq, NET_IRQ_PENDING);
+	CHECK_EQ(usecs, 1000000);
+	CHECK(conf_irq_parse("adaptive", &irq, &usecs));
+	CHECK_EQ(irq, NET_IRQ_ADAPTIVE);
+	CHECK_EQ(usecs, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		CHECK(!conf_irq_parse(bad[i], &irq, &usecs));
 }
 
 /* Each by itself, and then all of them at once. */
@@ -554,11 +596,13 @@ int main(void)
 		{ "a size has a suffix or counts MiB", sizes },
 		{ "run, list, stat, version and help are verbs, and --help works anywhere", verbs },
 		{ "stat and list have options of their own", watching },
+		{ "ctl takes a guest and a request, whatever that is", requests },
 		{ "reports have a format and a file, guests a name and a socket", reports },
 		{ "every key of --net arrives, and so do kvmtool's spellings", net_keys },
 		{ "where packets are captured to, how much of them, and in files of what size", captures },
 		{ "what is traced and where to, and how it is shown", traces },
 		{ "an interrupt policy is a word, and a time where it has one", irq_policies },
+		{ "and in a request to a running guest", irq_policies_live },
 		{ "every feature of the device can be switched off, and only it goes",
 		  feature_switches },
 		{ "there are up to 16 pairs of queues, with mq on or off", queue_pairs },

@@ -599,6 +599,8 @@ static int take_verb(struct conf *c, int argc, char **argv)
 		c->verb = VERB_LIST;
 	else if (!strcmp(argv[1], "trace"))
 		c->verb = VERB_TRACE;
+	else if (!strcmp(argv[1], "ctl"))
+		c->verb = VERB_CTL;
 	else if (!strcmp(argv[1], "probe"))
 		take_probe(c, argc, argv);
 	else
@@ -646,7 +648,7 @@ void conf_parse(struct conf *c, int argc, char **argv)
 		if (!take_option(&p, o, value))
 			return;
 	}
-	if (c->verb == VERB_STAT || c->verb == VERB_LIST)
+	if (c->verb == VERB_STAT || c->verb == VERB_LIST || c->verb == VERB_CTL)
 		conf_client_parse(c, argc, argv);
 	if (c->verb == VERB_TRACE)
 		conf_trace_parse(c, argc, argv);

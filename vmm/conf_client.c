@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * conf_client.c - the words behind `ringlet stat` and `ringlet list`, which
- * have a meaning of their own: nothing is booted here.
+ * conf_client.c - the words behind `ringlet stat`, `list` and `ctl`, which have
+ * a meaning of their own: nothing is booted here.
  */
 #include "conf_internal.h"
 
@@ -63,11 +63,31 @@ static const char *value_of(const char *option, int argc, char **argv, int *i)
 	return value;
 }
 
+/* What a request may be is the guest's to know. */
+static void parse_ctl(struct conf *c, int argc, char **argv)
+{
+	if (argc > 2 && (!strcmp(argv[2], "-h") || !strcmp(argv[2], "--help"))) {
+		c->verb = VERB_HELP;
+		return;
+	}
+	if (argc > 2 && *argv[2] == '-')
+		die_args("unknown option '%s' of ringlet ctl; a guest's name is expected", argv[2]);
+	if (argc < 4)
+		die_args("ringlet ctl wants a guest and what to do, like: ringlet ctl %s help",
+			 argc > 2 ? argv[2] : "web");
+	c->client.guest = argv[2];
+	c->client.words = argv + 3;
+}
+
 void conf_client_parse(struct conf *c, int argc, char **argv)
 {
 	bool stat = c->verb == VERB_STAT;
 	struct conf_client *client = &c->client;
 
+	if (c->verb == VERB_CTL) {
+		parse_ctl(c, argc, argv);
+		return;
+	}
 	client->interval_ms = 1000;
 	for (int i = 2; i < argc; i++) {
 		const char *word = argv[i], *value;

@@ -29,7 +29,7 @@ void conf_cpu_list(const char *where, const char *value, struct conf_cpus *cpus)
 /* No device: what holds without --net. */
 void conf_net_init(struct conf_net *net);
 
-/* What follows "stat" or "list". */
+/* What follows "stat", "list" or "ctl". */
 void conf_client_parse(struct conf *c, int argc, char **argv);
 
 /* What follows "trace"; and the words of --trace. */

@@ -216,6 +216,26 @@ static bool irq_has_time(enum net_irq_policy policy)
 	return policy == NET_IRQ_DELAY || policy == NET_IRQ_PENDING;
 }
 
+bool conf_irq_parse(const char *value, enum net_irq_policy *policy, u32 *usecs)
+{
+	size_t len = strcspn(value, ":"), digits;
+	unsigned i = 0;
+
+	while (conf_irq_name(i) && (strlen(conf_irq_name(i)) != len || memcmp(conf_irq_name(i), value, len)))
+		i++;
+	if (!conf_irq_name(i) || (value[len] == ':') != irq_has_time(i))
+		return false;
+	*policy = i;
+	*usecs = 0;
+	if (!value[len])
+		return true;
+	digits = strspn(value + len + 1, "0123456789");
+	if (!digits || digits > 7 || value[len + 1 + digits])
+		return false;
+	*usecs = (u32)atoi(value + len + 1);
+	return *usecs && *usecs <= IRQ_USECS_MAX;
+}
+
 static _Noreturn void refuse_irq(const char *where, const char *value, const char *name)
 {
 	const char *near = suggest_nearest(name, conf_irq_name);
@@ -234,6 +254,8 @@ static void parse_irq(const char *where, const char *value, struct conf_net *net
 	char name[32], upto[64];
 	unsigned policy;
 
+	if (conf_irq_parse(value, &net->irq, &net->irq_usecs))
+		return;
 	/* Cut off, an overlong word is still none of ours. */
 	snprintf(name, sizeof(name), "%.*s", (int)MIN(colon - value, INT_MAX), value);
 	for (policy = 0; conf_irq_name(policy); policy++)
@@ -241,17 +263,13 @@ static void parse_irq(const char *where, const char *value, struct conf_net *net
 			break;
 	if (!conf_irq_name(policy))
 		refuse_irq(where, value, name);
+	if (!irq_has_time(policy))
+		die_args("%s%s: %s waits for no set time; leave '%s' away", where, value, name, colon);
+	if (!*colon || !colon[1])
+		die_args("%s%s: needs a time in microseconds, like %s:50", where, value, name);
+	snprintf(upto, sizeof(upto), "%s%s:", where, name);
+	net->irq_usecs = conf_number(upto, colon + 1, 1, IRQ_USECS_MAX);
 	net->irq = policy;
-	if (irq_has_time(policy)) {
-		if (!*colon || !colon[1])
-			die_args("%s%s: needs a time in microseconds, like %s:50", where, value,
-				 name);
-		snprintf(upto, sizeof(upto), "%s%s:", where, name);
-		net->irq_usecs = conf_number(upto, colon + 1, 1, IRQ_USECS_MAX);
-	} else if (*colon) {
-		die_args("%s%s: %s waits for no set time; leave '%s' away", where, value, name,
-			 colon);
-	}
 }
 
 /*

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
- * ctl_client.c - the other end of control sockets: `ringlet list`, and
- * `ringlet stat`, which asks a guest for all its counters once an interval and
- * shows what became of the few that tell how it goes.
+ * ctl_client.c - the other end of control sockets: `ringlet list`; `ringlet
+ * stat`, which asks a guest for all its counters once an interval and shows
+ * what became of the few that tell how it goes; and `ringlet ctl`, one request.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -63,10 +66,10 @@ static bool receive_all(int fd, char *to, size_t len, u64 until)
 	return true;
 }
 
-/* "ringlet/1 ok 123": 123, or -1. */
-static s64 read_head(int fd, u64 until)
+/* "ringlet/1 ok 123": 123, or -1; *ok is whether it says so. */
+static s64 read_head(int fd, u64 until, bool *ok)
 {
-	char head[64], *end;
+	char head[64], *end, *number;
 	size_t n = 0;
 	unsigned long long len;
 
@@ -75,22 +78,20 @@ static s64 read_head(int fd, u64 until)
 			return -1;
 	while (head[n++] != '\n');
 	head[n] = '\0';
-	if (strncmp(head, CTL_HELLO " ok ", strlen(CTL_HELLO " ok ")))
+	*ok = !strncmp(head, CTL_HELLO " ok ", strlen(CTL_HELLO " ok "));
+	if (!*ok && strncmp(head, CTL_HELLO " error ", strlen(CTL_HELLO " error ")))
 		return -1;
-	len = strtoull(head + strlen(CTL_HELLO " ok "), &end, 10);
+	number = strrchr(head, ' ');
+	len = strtoull(number, &end, 10);
 	return *end == '\n' && len <= CTL_ANSWER ? (s64)len : -1;
 }
 
 /* The answer, malloc'ed; NULL: none that we understand, or the guest is gone. */
-static char *ask(int fd, const char *request)
+static char *receive_answer(int fd, u64 until, bool *ok)
 {
-	u64 until = clock_ns() + PATIENCE_MS * 1000000ULL;
+	s64 len = read_head(fd, until, ok);
 	char *text;
-	s64 len;
 
-	if (!send_all(fd, request, until))
-		return NULL;
-	len = read_head(fd, until);
 	text = len < 0 ? NULL : malloc((size_t)len + 1);
 	if (!text)
 		return NULL;
@@ -101,9 +102,22 @@ static char *ask(int fd, const char *request)
 	}
 	/* Who runs as another user's guest may be anybody: nothing for a terminal. */
 	for (s64 i = 0; i < len; i++)
-		if (((u8)text[i] < 0x20 && text[i] != '\n') || text[i] == 0x7f)
+		if (((u8)text[i] < 0x20 && text[i] != '\n' && text[i] != '\t') || text[i] == 0x7f)
 			text[i] = '?';
 	return text;
+}
+
+/* The same, to a request that no guest refuses. */
+static char *ask(int fd, const char *request)
+{
+	u64 until = clock_ns() + PATIENCE_MS * 1000000ULL;
+	bool ok = false;
+	char *text = send_all(fd, request, until) ? receive_answer(fd, until, &ok) : NULL;
+
+	if (ok)
+		return text;
+	free(text);
+	return NULL;
 }
 
 /* What stands behind the name in a flat document; "": it is not there. */
@@ -416,4 +430,117 @@ int ctl_stat(const struct conf_client *c)
 	status = c->json ? stat_json(c, fd) : stat_lines(c, fd);
 	close(fd);
 	return status;
+}
+
+/* --- ctl --------------------------------------------------------------------------------- */
+
+/* What a request writes; removed unless all of it was written. */
+static const char *partial;
+
+static void remove_partial(void)
+{
+	if (partial)
+		unlink(partial);
+	partial = NULL;
+}
+
+static void killed(int signo)
+{
+	remove_partial();
+	signal(signo, SIG_DFL);
+	raise(signo);
+}
+
+/*
+ * A file is this user's to make, here, not the guest's: which may have become
+ * somebody else and be somewhere else.
+ */
+static int make_file(const char *name)
+{
+	int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0 && errno == EEXIST)
+		die_args("%s is there already: remove it, or choose another name", name);
+	if (fd < 0)
+		die_args("cannot make %s: %s", name, strerror(errno));
+	partial = name;
+	atexit(remove_partial);
+	signal(SIGINT, killed);
+	signal(SIGTERM, killed);
+	signal(SIGHUP, killed);
+	return fd;
+}
+
+static bool send_with_file(int fd, const char *line, int file)
+{
+	struct iovec iov = { .iov_base = (char *)line, .iov_len = strlen(line) };
+	union {
+		struct cmsghdr head;
+		u8 space[CMSG_SPACE(sizeof(int))];
+	} control = { .head = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+	struct msghdr m = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+
+	memcpy(CMSG_DATA(&control.head), &file, sizeof(file));
+	return sendmsg(fd, &m, MSG_NOSIGNAL) == (ssize_t)iov.iov_len;
+}
+
+/* The last word of these is a file to be written. */
+static bool writes_file(char *const *words)
+{
+	return !strcmp(words[0], "dump");
+}
+
+/* The words as a line; without the file, which is *file. */
+static void make_line(char *const *words, char line[CTL_LINE], const char **file)
+{
+	size_t n = 0;
+
+	*file = NULL;
+	for (unsigned i = 0; words[i]; i++) {
+		if (i && !words[i + 1] && writes_file(words)) {
+			*file = words[i];
+			break;
+		}
+		n += (size_t)snprintf(line + n, CTL_LINE - n, "%s%s", i ? " " : "", words[i]);
+		if (n >= CTL_LINE - 1)
+			die_args("'%.20s...': no request is that long", words[0]);
+	}
+	if (writes_file(words) && !*file)
+		die_args("%s: the name of a file is expected behind it", words[0]);
+	strcpy(line + n, "\n");
+}
+
+int ctl_request(const struct conf_client *c)
+{
+	int fd, file = -1;
+	u64 until = clock_ns() + PATIENCE_MS * 1000000ULL;
+	char line[CTL_LINE], *text;
+	const char *name;
+	bool ok = false, sent;
+
+	make_line(c->words, line, &name);
+	fd = find_guest(c->guest);
+	forget_guests();
+	if (name)
+		file = make_file(name);
+	sent = name ? send_with_file(fd, line, file) : send_all(fd, line, until);
+	/* A file takes as long as it takes; if the guest goes, the connection does. */
+	text = sent ? receive_answer(fd, name ? clock_ns() + 86400 * 1000000000ULL : until, &ok) : NULL;
+	if (!text)
+		die("the guest %s", name ? "ended before it had answered" : "does not answer on its control socket");
+	if (ok) {
+		partial = NULL;
+		fputs(text, stdout);
+	} else {
+		text[strcspn(text, "\n")] = '\0';
+		warn("%s", text);
+	}
+	free(text);
+	close(fd);
+	return !ok;
 }

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "acpi.h"
@@ -20,7 +19,9 @@
 #include "conf.h"
 #include "console.h"
 #include "ctl.h"
+#include "ctl_guest.h"
 #include "initramfs.h"
+#include "link.h"
 #include "log.h"
 #include "net.h"
 #include "netns.h"
@@ -36,16 +37,10 @@
 #include "vm.h"
 #include "watching.h"
 
-/* How often a guest is asked to make itself known when its link comes up. */
-#define ANNOUNCEMENTS 3
-
 static struct conf conf;
 static struct vm vm;
 static struct tap tap;
 static struct steering steering = { .program = -1 };
-static int link_fd = -1; /* says when the tap may have gone up or down */
-static int announce_fd = -1;
-static unsigned announcements; /* that are still to be made */
 static struct net *net;
 static struct stats stats = { .conf = &conf, .vm = &vm, .tap = &tap };
 static FILE *stats_file; /* NULL: standard error */
@@ -148,45 +143,6 @@ static void open_net(void)
 	vm_add_virtio(&vm, net_virtio(net));
 	info("net: tap %s%s, mac %s, mtu %u, engine %s", tap.name, tap.created ? " (made)" : "",
 	     mac_text(n->mac, mac), mtu, net_engine_name(net));
-}
-
-/*
- * A guest whose link comes up again may be somewhere else: its neighbours are
- * to be told.  Linux does so before it takes the link up, and so for nothing,
- * when it is asked in the same moment; and a bridge may not forward yet.  So it
- * is asked a little later, and again.
- */
-static void ask_to_announce(unsigned times)
-{
-	const struct itimerspec soon = { .it_value.tv_nsec = 200000000, .it_interval.tv_nsec = 400000000 };
-
-	announcements = times;
-	timerfd_settime(announce_fd, 0, times ? &soon : &(struct itimerspec){ 0 }, NULL);
-}
-
-/* Main thread, from console_run(). */
-static void announce(void)
-{
-	u64 n;
-
-	if (read(announce_fd, &n, sizeof(n)) != sizeof(n))
-		return;
-	net_announce(net);
-	if (!--announcements)
-		ask_to_announce(0);
-}
-
-/* Main thread, from console_run(): an interface of the host changed. */
-static void link_changed(void)
-{
-	static bool was_up = true;
-	bool up = tap_is_up(link_fd, &tap);
-
-	if (up != was_up) {
-		net_set_link(net, up);
-		ask_to_announce(up ? ANNOUNCEMENTS : 0);
-	}
-	was_up = up;
 }
 
 static void load_guest(const char *cmdline, const struct initramfs *files)
@@ -308,6 +264,14 @@ static const struct ctl_command commands[] = {
 	{ "stats", "[json|text|flat]  all that is counted", answer_stats },
 	{ "info", "[json|text|flat]  what guest this is", answer_info },
 	{ "pcap", "start FILE|stop  capture packets", pcap_command },
+	{ "pause", "have all processors stand still", ctl_pause },
+	{ "resume", "have them go on", ctl_resume },
+	{ "stop", "end the guest, as Ctrl-A x does", ctl_stop },
+	{ "reset", "end it as if it had reset the machine", ctl_reset },
+	{ "nmi", "[N]  a non-maskable interrupt, for processor N or all", ctl_nmi },
+	{ "sysrq", "KEY  a break and this key on the serial line", ctl_sysrq },
+	{ "link", "up|down  the network's carrier", ctl_link },
+	{ "irq", "POLICY  when to interrupt for packets, as in --net", ctl_irq },
 	{ NULL },
 };
 
@@ -440,12 +404,8 @@ static int run(void)
 	load_guest(cmdline, files);
 	if (files)
 		initramfs_free(files);
-	if (net && (announce_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) >= 0 &&
-	    (link_fd = tap_watch()) >= 0) {
-		console_watch(announce_fd, announce);
-		link_changed(); /* a tap of the user's may be down */
-		console_watch(link_fd, link_changed);
-	}
+	if (net)
+		link_open(net, &tap);
 
 	if (conf.ns_exec)
 		netns_prepare_peer(conf.ns_exec);
@@ -461,6 +421,7 @@ static int run(void)
 	stats.net = net;
 	stats.started = clock_ns();
 	vm_start(&vm, conf.pin.cpu, conf.pin.n);
+	ctl_guest_init(&vm, net);
 	ctl_serve(commands);
 	if (!conf.session)
 		netns_start_peer();
@@ -525,6 +486,9 @@ int main(int argc, char **argv)
 		break;
 	case VERB_TRACE:
 		status = trace_show(&conf.trace_show);
+		break;
+	case VERB_CTL:
+		status = ctl_request(&conf.client);
 		break;
 	case VERB_PROBE:
 		status = !probe_host(conf.client.json);

@@ -27,6 +27,7 @@ static void head(const struct stats *s, struct report *r, const char *schema)
 	report_number(r, "uptime_ns", s->started ? clock_ns() - s->started : 0);
 	report_number(r, "cpus", s->conf->cpus);
 	report_number(r, "memory_bytes", s->conf->mem);
+	report_string(r, "state", s->vm->pauses ? "paused" : "running");
 }
 
 void stats_write_info(const struct stats *s, FILE *to, enum report_format f)
@@ -105,6 +106,16 @@ static void net_pair_counters(const struct stats *s, struct report *r)
 	report_close(r);
 }
 
+static void irq_policy(const struct stats *s, struct report *r)
+{
+	char text[32];
+	u32 usecs;
+	const char *name = conf_irq_name(net_irq(s->net, &usecs));
+
+	snprintf(text, sizeof(text), usecs ? "%s:%u" : "%s", name, usecs);
+	report_string(r, "irq", text);
+}
+
 static void net_section(const struct stats *s, struct report *r)
 {
 	struct net_counters c;
@@ -113,6 +124,7 @@ static void net_section(const struct stats *s, struct report *r)
 	report_group(r, "net");
 	report_string(r, "tap", s->tap->name);
 	report_string(r, "engine", net_engine_name(s->net));
+	irq_policy(s, r);
 	report_number(r, "config_interrupts", LOAD_ONCE(&net_virtio(s->net)->config_interrupts));
 	features(s, r);
 	errors(s, r);

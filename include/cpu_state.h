@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cpu_state.h - what a virtual processor knows, for those who look at a guest
+ * from outside: its registers, and which memory is behind its addresses.
+ */
+#ifndef RINGLET_CPU_STATE_H
+#define RINGLET_CPU_STATE_H
+
+#include <linux/kvm.h>
+
+#include "base.h"
+
+struct mem;
+struct vcpu;
+
+struct cpu_state {
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	u64 lstar; /* where system calls enter; 0: not known */
+	u64 kernel_gs_base;
+	bool halted, started; /* in HLT; not waiting for its first start */
+};
+
+/* Main thread, while the vCPU stands still or is gone.  What KVM does not say is 0. */
+void cpu_state_read(struct vcpu *c, struct cpu_state *s);
+
+/*
+ * Any thread: the physical address behind a linear one, by the guest's own page
+ * tables; *left is how many bytes of the page begin there.  false: nothing is
+ * mapped there, or paging is of a kind that 64-bit kernels do not use.
+ */
+bool cpu_translate(const struct mem *m, const struct cpu_state *s, u64 linear, u64 *gpa, u64 *left);
+
+/* Copy n bytes from a linear address; how many could be had. */
+size_t cpu_read(const struct mem *m, const struct cpu_state *s, u64 linear, void *to, size_t n);
+
+#endif

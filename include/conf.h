@@ -98,6 +98,7 @@ struct conf {
 	const char *user;     /* whom to become, NULL = nobody if root */
 	struct conf_stats stats;
 	struct conf_trace_to trace;
+	const char *dump_on_panic; /* file, or NULL */
 	const char *name;     /* of the guest, NULL: by its process */
 	const char *sock;     /* where its control socket is to be, NULL: see ctl.h */
 	bool dry_run;

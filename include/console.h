@@ -25,7 +25,7 @@ void console_block_signals(void (*asked)(void));
 
 /*
  * Main thread: have console_run() call back while fd is readable, or whatever
- * else of poll()'s events console_want() names later (0: not for now).  Twelve
+ * else of poll()'s events console_want() names later (0: not for now).  Sixteen
  * can; returns which it is.
  */
 unsigned console_watch(int fd, void (*call)(void));

@@ -385,6 +385,10 @@ static void bad_watching(void)
 	refused_whole("list web", "'web': ringlet list shows all guests, and takes no name; ringlet stat does");
 	refused_whole("ctl", "ringlet ctl wants a guest and what to do, like: ringlet ctl web help");
 	refused_whole("ctl db", "ringlet ctl wants a guest and what to do, like: ringlet ctl db help");
+	refused_whole("dump", "ringlet dump wants a guest and a file, like: ringlet dump web core");
+	refused_whole("dump db", "ringlet dump wants a guest and a file, like: ringlet dump db core");
+	refused_whole("dump --consistent db a b", "ringlet dump wants a guest and a file, like: ringlet dump db core");
+	refused_whole("dump --all db a", "unknown option '--all' of ringlet dump; there is only --consistent");
 	refused_whole("ctl -x db help", "unknown option '-x' of ringlet ctl; a guest's name is expected");
 }
 

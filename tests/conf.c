@@ -173,7 +173,7 @@ static void verbs(void)
 		{ "list", VERB_LIST },	     { "list --json", VERB_LIST },
 		{ "list -h", VERB_HELP },    { "stat", VERB_STAT },
 		{ "stat x --help", VERB_HELP }, { "ctl -h", VERB_HELP },
-		{ "ctl --help", VERB_HELP }, { "./ctl", VERB_RUN },
+		{ "ctl --help", VERB_HELP }, { "dump -h", VERB_HELP }, { "./ctl", VERB_RUN },
 		{ "./stat", VERB_RUN },
 	};
 	struct conf c;
@@ -217,6 +217,15 @@ static void requests(void)
 	CHECK_STR(c.client.words[0], "link");
 	CHECK_STR(c.client.words[1], "down");
 	CHECK(!c.client.words[2]);
+	conf_free(&c);
+	split(&w, "dump --consistent web core");
+	parse_words(&c, &w);
+	CHECK_EQ(c.verb, VERB_CTL);
+	CHECK_STR(c.client.guest, "web");
+	CHECK_STR(c.client.words[0], "dump");
+	CHECK_STR(c.client.words[1], "consistent");
+	CHECK_STR(c.client.words[2], "core");
+	CHECK(!c.client.words[3]);
 	conf_free(&c);
 	/* Behind the name everything is the guest's to judge. */
 	split(&w, "ctl 123 --help -v");

@@ -6,7 +6,7 @@
 # and the guest goes on.
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
-plan 31
+plan 46
 
 export XDG_RUNTIME_DIR=$T/run # where control sockets are; not nobody's
 mkdir -m 711 "$XDG_RUNTIME_DIR"
@@ -63,7 +63,7 @@ ok "and then it does" until_true 10 link_is_up
 # --- who asks ---
 
 is "help lists what there is" "$(ctl web help | cut -f1 | head -10 | tr '\n' ' ')" \
-	"stats info pause resume stop reset nmi sysrq link irq "
+	"stats info pause resume stop reset nmi sysrq link dump "
 like "an unknown request is refused, with what there is" "$(ctl web frobnicate)" \
 	"ringlet: unknown command; there are stats, info, pause, *, help"$'\n'1
 is "a guest is found by its process as well" "$(ctl "${pid[web]}" resume)" "running already"$'\n'0
@@ -73,6 +73,49 @@ for _ in 1 2 3 4 5 6 7 8; do ctl web pause >/dev/null & ctl web resume >/dev/nul
 wait $(jobs -p | grep -vx "${pid[web]}")
 ctl web resume >/dev/null
 ok "many who ask at once leave it as it was" answers web
+
+# --- dumps ---
+
+mkdir "$T/d"
+mine() { (cd "$T/d" && "$RINGLET" "$@" 2>&1 </dev/null; echo "$?"); }
+header() { od -An -tx1 -N18 "$T/d/$1" | tr -d ' \n'; }
+is "there must be a file to dump to" "$(ctl web dump)" "ringlet: dump: the name of a file is expected behind it"$'\n'35
+like "a dump goes into a file of the one who asks, and the guest goes on" "$(mine dump web a)" "512 MiB, * of them on disk, in * s"$'\n'0
+ok "and pings are answered" answers web
+is "it is an ELF core, for its maker only" "$(header a) $(stat -c %a "$T/d/a")" "7f454c460201010000000000000000000400 600"
+holds "with all memory, and holes where that is empty" \
+	"$(stat -c %s "$T/d/a") >= 512 << 20 && $(stat -c %b "$T/d/a") * 512 < 8 << 20" "$(stat "$T/d/a")"
+is "what is there is not overwritten" "$(mine dump web a)" "ringlet: a is there already: remove it, or choose another name"$'\n'35
+like "nor is anything made where nothing can be" "$(mine dump web x/y)" "ringlet: cannot make x/y: No such file or directory"$'\n'35
+mine dump nosuch b >/dev/null
+is "nor for a guest that there is not" "$(ls "$T/d")" a
+like "--consistent: it stands still meanwhile" "$(mine dump --consistent web b)" "512 MiB, *"$'\n'0
+is "and goes on" "$(info web state)" running
+mkdir "$T/small" && mount -t tmpfs -o size=8k none "$T/small"
+is "a full disk is said, and leaves nothing behind" "$("$RINGLET" dump web "$T/small/c" 2>&1; ls "$T/small")" \
+	"ringlet: cannot write the dump: No space left on device"
+umount "$T/small"
+ctl web pause >/dev/null
+like "one that stands still can be dumped, too" "$(mine ctl web dump d)" "512 MiB, *"$'\n'0
+ctl web resume >/dev/null
+# asks WITH: request by hand, with a descriptor of that kind.
+asks() {
+	perl -MSocket -e '
+		socket my $s, AF_UNIX, SOCK_STREAM, 0 or die;
+		connect $s, pack_sockaddr_un($ARGV[0]) or die "connect: $!";
+		open my $f, $ARGV[1] or die "$ARGV[1]: $!";
+		my $c = pack "QiiL x4", 20, 1, 1, fileno $f;
+		my $line = "dump\n";
+		my $iov = pack "PQ", $line, length $line;
+		my $h = pack "QLx4PQPQLx4", 0, 0, $iov, 1, $c, length $c, 0;
+		syscall(46, fileno $s, $h, 0) > 0 or die "sendmsg: $!";
+		shutdown $s, 1; print while <$s>' "$(find "$XDG_RUNTIME_DIR" -name web.sock)" "$1"
+}
+mkfifo "$T/fifo"
+for file in "<$T/d/a" ">>$T/d/a" "+<$T/fifo"; do
+	like "a file that will not do is refused: ${file%%/*}" "$(asks "$file")" \
+		"ringlet/1 error *a regular file, open for writing, must come with the request"
+done
 
 # --- ends ---
 

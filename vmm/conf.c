@@ -47,6 +47,7 @@ enum option {
 	OPT_TRACE,
 	OPT_NAME,
 	OPT_SOCK,
+	OPT_DUMP_ON_PANIC,
 	OPT_MMIO_STRICT,
 	OPT_DRY_RUN,
 	OPT_VERBOSE,
@@ -93,6 +94,7 @@ static const struct spelling {
 	{ "--trace", OPT_TRACE, "net,vq,irq:FILE" },
 	{ "--name", OPT_NAME, "web" },
 	{ "--sock", OPT_SOCK, "/run/web.sock" },
+	{ "--dump-on-panic", OPT_DUMP_ON_PANIC, "core" },
 	{ "--mmio-strict", OPT_MMIO_STRICT, NULL },
 	{ "--dry-run", OPT_DRY_RUN, NULL },
 	{ "--verbose", OPT_VERBOSE, NULL },
@@ -118,10 +120,12 @@ static const char *option_name(unsigned i)
 	return i < ARRAY_SIZE(spellings) ? spellings[i].name : NULL;
 }
 
-/* The others of stat, list and trace are spelled like some of these, but for one. */
+/* The others of stat, list, trace and dump are spelled like some of these, but for some. */
 const char *conf_option_name(unsigned i)
 {
-	return i == ARRAY_SIZE(spellings) ? "--latency" : option_name(i);
+	static const char *const others[] = { "--latency", "--consistent" };
+
+	return i - ARRAY_SIZE(spellings) < ARRAY_SIZE(others) ? others[i - ARRAY_SIZE(spellings)] : option_name(i);
 }
 
 static const struct spelling *spelling_find(const char *name, size_t len)
@@ -411,6 +415,9 @@ static bool take_option(struct parse *p, const struct spelling *o, const char *v
 	case OPT_SOCK:
 		set_string(&c->sock, value);
 		break;
+	case OPT_DUMP_ON_PANIC:
+		set_string(&c->dump_on_panic, value);
+		break;
 	case OPT_MMIO_STRICT:
 		c->net.mmio_strict = true;
 		break;
@@ -599,7 +606,7 @@ static int take_verb(struct conf *c, int argc, char **argv)
 		c->verb = VERB_LIST;
 	else if (!strcmp(argv[1], "trace"))
 		c->verb = VERB_TRACE;
-	else if (!strcmp(argv[1], "ctl"))
+	else if (!strcmp(argv[1], "ctl") || !strcmp(argv[1], "dump"))
 		c->verb = VERB_CTL;
 	else if (!strcmp(argv[1], "probe"))
 		take_probe(c, argc, argv);
@@ -672,6 +679,7 @@ void conf_free(struct conf *c)
 	free((char *)c->trace.file);
 	free((char *)c->name);
 	free((char *)c->sock);
+	free((char *)c->dump_on_panic);
 	free((char *)c->ns_exec);
 	free((char *)c->cwd);
 	free((char *)c->out);

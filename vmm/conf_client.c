@@ -63,6 +63,31 @@ static const char *value_of(const char *option, int argc, char **argv, int *i)
 	return value;
 }
 
+/* dump [--consistent] GUEST FILE: one of the requests of ctl. */
+static void parse_dump(struct conf *c, int argc, char **argv)
+{
+	static char *words[4] = { (char *)"dump" };
+	int i = 2, n = 1;
+
+	if (argc > 2 && (!strcmp(argv[2], "-h") || !strcmp(argv[2], "--help"))) {
+		c->verb = VERB_HELP;
+		return;
+	}
+	if (i < argc && !strcmp(argv[i], "--consistent")) {
+		words[n++] = (char *)"consistent";
+		i++;
+	}
+	if (i < argc && *argv[i] == '-')
+		die_args("unknown option '%s' of ringlet dump; there is only --consistent", argv[i]);
+	if (argc != i + 2)
+		die_args("ringlet dump wants a guest and a file, like: ringlet dump %s core",
+			 i < argc ? argv[i] : "web");
+	c->client.guest = argv[i];
+	words[n++] = argv[i + 1];
+	words[n] = NULL;
+	c->client.words = words;
+}
+
 /* What a request may be is the guest's to know. */
 static void parse_ctl(struct conf *c, int argc, char **argv)
 {
@@ -84,10 +109,12 @@ void conf_client_parse(struct conf *c, int argc, char **argv)
 	bool stat = c->verb == VERB_STAT;
 	struct conf_client *client = &c->client;
 
-	if (c->verb == VERB_CTL) {
+	if (c->verb == VERB_CTL && !strcmp(argv[1], "dump"))
+		parse_dump(c, argc, argv);
+	else if (c->verb == VERB_CTL)
 		parse_ctl(c, argc, argv);
+	if (c->verb == VERB_CTL || c->verb == VERB_HELP)
 		return;
-	}
 	client->interval_ms = 1000;
 	for (int i = 2; i < argc; i++) {
 		const char *word = argv[i], *value;

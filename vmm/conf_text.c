@@ -203,6 +203,7 @@ char *conf_to_command(const struct conf *c)
 	put_option(f, "--sock", c->sock);
 	put_stats(f, &c->stats);
 	put_trace(f, &c->trace);
+	put_option(f, "--dump-on-panic", c->dump_on_panic);
 	put_option(f, "--ns-exec", c->ns_exec);
 	put_options(f, "--copy", c->copies);
 	put_options(f, "--env", c->environ);
@@ -251,6 +252,7 @@ static const char help[] =
 	"       ringlet stat [-i SECS] [-c COUNT] [--json] [GUEST]\n"
 	"       ringlet trace [--json|--latency] FILE\n"
 	"       ringlet ctl GUEST REQUEST...\n"
+	"       ringlet dump [--consistent] GUEST FILE\n"
 	"       ringlet probe [--json] | ringlet version | ringlet help\n"
 	"\n"
 	"Boots a Linux kernel (bzImage or ELF64 vmlinux) in a KVM guest.  With no KERNEL:\n"
@@ -317,6 +319,7 @@ static const char help[] =
 	"  --trace EVENTS[:FILE]\n"
 	"                       record when what happened (ringlet.trace): some of exits,\n"
 	"                       mmio, vq, irq, net, separated by commas, or all\n"
+	"  --dump-on-panic FILE the guest's memory, if its kernel panics or crashes\n"
 	"  --dry-run            print command line, memory map and devices, and exit\n"
 	"  -v, --verbose        say what is done and what was negotiated\n"
 	"  -h, --help           this text; --version prints the version\n"
@@ -330,6 +333,7 @@ static const char help[] =
 	"\n"
 	"ctl has a guest do something: pause, resume, stop, reset, nmi [N], sysrq KEY,\n"
 	"link up|down, irq POLICY, stats [FORMAT], info [FORMAT]; help lists it all.\n"
+	"dump writes its memory and registers to FILE, for gdb and crash.\n"
 	"\n"
 	"Understood as well: -kernel, -initrd, -append, --append (--params), -smp, --smp\n"
 	"(--cpus), -nographic, --nographic (always so); in --net tapif (tap), guest_mac\n"

@@ -27,7 +27,7 @@
 
 #define CTRL_A 1
 #define COLLECT_MS 2
-#define MAX_WATCHES 12
+#define MAX_WATCHES 16
 #define KEPT_LINES 50
 /* After "Kernel panic": the guest resets at once unless told not to. */
 #define PANIC_GRACE_MS 3000

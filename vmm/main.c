@@ -20,6 +20,7 @@
 #include "console.h"
 #include "ctl.h"
 #include "ctl_guest.h"
+#include "dump.h"
 #include "initramfs.h"
 #include "link.h"
 #include "log.h"
@@ -271,6 +272,7 @@ static const struct ctl_command commands[] = {
 	{ "nmi", "[N]  a non-maskable interrupt, for processor N or all", ctl_nmi },
 	{ "sysrq", "KEY  a break and this key on the serial line", ctl_sysrq },
 	{ "link", "up|down  the network's carrier", ctl_link },
+	{ "dump", "[consistent]  the guest's memory, into the file that comes along", ctl_dump },
 	{ "irq", "POLICY  when to interrupt for packets, as in --net", ctl_irq },
 	{ NULL },
 };
@@ -290,6 +292,11 @@ static void open_ctl(void)
 	info("no control socket: %s", err);
 }
 
+static bool panicked(void)
+{
+	return (console_saw_panic() || LOAD_ONCE(&vm.panicked)) && (vm.end == VM_RESET || vm.end == VM_CRASH);
+}
+
 /*
  * Exactly one line says why it ended, unless it was the command that did; a
  * panic explains the reset after it.
@@ -297,8 +304,7 @@ static void open_ctl(void)
 static int say_why(void)
 {
 	enum vm_end end = (enum vm_end)vm.end;
-	bool panic = (console_saw_panic() || LOAD_ONCE(&vm.panicked)) &&
-		     (end == VM_RESET || end == VM_CRASH);
+	bool panic = panicked();
 
 	if (end == VM_EXIT)
 		return command_status();
@@ -390,10 +396,13 @@ static int run(void)
 
 	check_inherited();
 	open_stats();
+	if (conf.dump_on_panic)
+		dump_prepare(conf.dump_on_panic);
 	open_ctl();
 	vm_open(&vm, conf.cpus);
 	vm_add_memory(&vm, conf.mem);
 	vm_add_serial(&vm);
+	dump_init(&vm);
 	watching_open(&conf, &vm);
 	if (conf.net.mode != NET_NONE) {
 		open_net();
@@ -429,7 +438,9 @@ static int run(void)
 	console_run(&vm, conf.timeout);
 
 	vm_stop(&vm);
+	dump_close();
 	console_flush(&vm);
+	dump_panicked(panicked() || vm.end == VM_CRASH);
 	console_close();
 	ctl_close();
 	netns_end_peer();

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT
+/*
+ * dump.c - dumps of a guest that runs are written by a thread of their own,
+ * one at a time, so that main still serves console and clients; the guest
+ * stands still for its registers only, unless it is asked to for longer.
+ * What the guest writes meanwhile may be in the dump, or not.
+ */
+#include "dump.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "barrier.h"
+#include "clock.h"
+#include "console.h"
+#include "core.h"
+#include "cpu_state.h"
+#include "ctl.h"
+#include "log.h"
+#include "vm.h"
+
+#define FAIL(...) (snprintf(err, err_size, __VA_ARGS__), -1)
+
+static struct {
+	struct vm *vm;
+	int done_fd; /* eventfd: the thread is through */
+	u64 ticket;  /* of who waits for it; 0: no dump is being written */
+	bool consistent;
+	u64 started;
+
+	/* The thread's as long as there is one. */
+	pthread_t thread;
+	struct cpu_state cpu[MAX_CPUS];
+	int fd;
+	bool failed;
+	char err[256];
+	bool cancel; /* atomic */
+
+	const char *last_path; /* for the guest's last moment, NULL: none */
+	int last_fd;
+} dump = { .done_fd = -1 };
+
+static struct core_source take_source(struct cpu_state *cpu)
+{
+	for (unsigned i = 0; i < dump.vm->ncpus; i++)
+		cpu_state_read(&dump.vm->vcpu[i], &cpu[i]);
+	return (struct core_source){ .mem = &dump.vm->mem, .cpu = cpu, .ncpus = dump.vm->ncpus };
+}
+
+static void *dump_main(void *arg)
+{
+	const struct core_source s = { .mem = &dump.vm->mem, .cpu = dump.cpu, .ncpus = dump.vm->ncpus };
+	u64 one = 1;
+
+	(void)arg;
+	dump.failed = core_write(&s, dump.fd, &dump.cancel, dump.err, sizeof(dump.err));
+	/* A disk may be full only when it is asked to have it. */
+	if (!dump.failed && fdatasync(dump.fd)) {
+		dump.failed = true;
+		snprintf(dump.err, sizeof(dump.err), "cannot write the dump: %s", strerror(errno));
+	}
+	if (write(dump.done_fd, &one, sizeof(one)) < 0)
+		return NULL;
+	return NULL;
+}
+
+static void finish(void)
+{
+	pthread_join(dump.thread, NULL);
+	close(dump.fd);
+	if (dump.consistent)
+		vm_resume(dump.vm);
+}
+
+/* Main thread, from console_run(). */
+static void written(void)
+{
+	u64 n, ticket = dump.ticket;
+	struct stat st = { 0 };
+	char text[300];
+
+	if (read(dump.done_fd, &n, sizeof(n)) != sizeof(n) || !ticket)
+		return;
+	fstat(dump.fd, &st);
+	finish();
+	dump.ticket = 0;
+	if (dump.failed)
+		snprintf(text, sizeof(text), "%s\n", dump.err);
+	else
+		snprintf(text, sizeof(text), "%llu MiB, %llu of them on disk, in %.1f s\n",
+			 (unsigned long long)(st.st_size / MiB), (unsigned long long)(st.st_blocks * 512 / MiB),
+			 (double)(clock_ns() - dump.started) / 1e9);
+	ctl_answer(ticket, !dump.failed, text);
+}
+
+/* Who asked for it has hung up, and removes the file. */
+static void cancel(u64 ticket)
+{
+	if (ticket == dump.ticket)
+		STORE_ONCE(&dump.cancel, true);
+}
+
+void dump_init(struct vm *vm)
+{
+	dump.vm = vm;
+	dump.done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (dump.done_fd >= 0)
+		console_watch(dump.done_fd, written);
+}
+
+/* Nothing that a write could wait in for ever, or that has no holes. */
+static bool is_fit(int fd)
+{
+	struct stat st;
+	int flags = fcntl(fd, F_GETFL);
+
+	return !fstat(fd, &st) && S_ISREG(st.st_mode) && flags >= 0 && (flags & O_ACCMODE) != O_RDONLY &&
+	       !(flags & O_APPEND);
+}
+
+static int start_thread(void)
+{
+	sigset_t all, old;
+	int err;
+
+	/* Signals are main's business. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&dump.thread, NULL, dump_main, NULL);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!err)
+		pthread_setname_np(dump.thread, "dump");
+	return err;
+}
+
+bool ctl_dump(const char *argument, FILE *f)
+{
+	bool consistent = !strcmp(argument, "consistent");
+	int fd, err;
+
+	if (*argument && !consistent) {
+		fprintf(f, "'%s': not known; write consistent, or nothing\n", argument);
+		return false;
+	}
+	if (dump.ticket || dump.done_fd < 0) {
+		fprintf(f, dump.ticket ? "another dump is being written\n" : "this guest cannot be dumped\n");
+		return false;
+	}
+	fd = ctl_take_fd();
+	if (fd < 0 || !is_fit(fd)) {
+		fprintf(f, "a regular file, open for writing, must come with the request\n");
+		close(fd);
+		return false;
+	}
+	vm_pause(dump.vm);
+	(void)take_source(dump.cpu);
+	dump.fd = fd;
+	dump.cancel = false;
+	dump.consistent = consistent;
+	dump.started = clock_ns();
+	err = start_thread();
+	if (err || !consistent)
+		vm_resume(dump.vm);
+	if (err) {
+		fprintf(f, "cannot start a thread to write the dump: %s\n", strerror(err));
+		close(fd);
+		return false;
+	}
+	dump.ticket = ctl_defer(cancel);
+	return true;
+}
+
+int dump_to(int fd, char *err, size_t err_size)
+{
+	struct cpu_state cpu[MAX_CPUS];
+	struct core_source s = take_source(cpu);
+
+	return core_write(&s, fd, NULL, err, err_size);
+}
+
+int dump_file(const char *path, char *err, size_t err_size)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), r;
+
+	if (fd < 0)
+		return FAIL("cannot make %s: %s", path, strerror(errno));
+	r = dump_to(fd, err, err_size);
+	close(fd);
+	if (r)
+		unlink(path);
+	return r;
+}
+
+void dump_prepare(const char *path)
+{
+	struct stat st;
+
+	dump.last_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (dump.last_fd < 0)
+		die_args("--dump-on-panic %s: cannot make it: %s", path, strerror(errno));
+	if (fstat(dump.last_fd, &st) || !S_ISREG(st.st_mode))
+		die_args("--dump-on-panic %s: not a regular file", path);
+	dump.last_path = path;
+}
+
+void dump_panicked(bool panicked)
+{
+	char err[256];
+
+	if (!dump.last_path)
+		return;
+	if (panicked && !dump_to(dump.last_fd, err, sizeof(err))) {
+		warn("the guest's memory is in %s", dump.last_path);
+	} else {
+		if (panicked)
+			warn("--dump-on-panic %s: %s", dump.last_path, err);
+		/* As nobody we may not be allowed to; then it stays, and is empty. */
+		if (unlink(dump.last_path) && ftruncate(dump.last_fd, 0))
+			warn("--dump-on-panic %s: what is there is of no use", dump.last_path);
+	}
+	close(dump.last_fd);
+	dump.last_path = NULL;
+}
+
+void dump_close(void)
+{
+	if (dump.ticket) {
+		STORE_ONCE(&dump.cancel, true);
+		dump.consistent = false; /* nobody is there to go on */
+		finish();
+		dump.ticket = 0;
+	}
+	if (dump.done_fd >= 0)
+		close(dump.done_fd);
+	dump.done_fd = -1;
+}

@@ -99,6 +99,9 @@ struct conf {
 	struct conf_stats stats;
 	struct conf_trace_to trace;
 	const char *dump_on_panic; /* file, or NULL */
+	const char *symbols;  /* of the guest's kernel: file, or NULL */
+	unsigned watchdog;    /* seconds, 0 = none */
+	bool watchdog_ends;   /* and a guest that hangs is ended */
 	const char *name;     /* of the guest, NULL: by its process */
 	const char *sock;     /* where its control socket is to be, NULL: see ctl.h */
 	bool dry_run;

@@ -6,6 +6,8 @@
 #ifndef RINGLET_CONSOLE_H
 #define RINGLET_CONSOLE_H
 
+#include <stdio.h>
+
 #include "base.h"
 
 struct vm;
@@ -43,6 +45,11 @@ void console_to_stderr(void);
 /* What was kept, on standard error. */
 void console_say_last(void);
 /*
+ * The last lines that came by the serial port, of which 8 KiB are kept; nothing
+ * if standard error is where they went already.
+ */
+void console_recall(FILE *f, unsigned lines);
+/*
  * What the user typed, without what is said to ringlet (the Ctrl-A keys, if the
  * terminal is raw); in place, returns how much is left.
  */
@@ -57,6 +64,12 @@ void console_run(struct vm *vm, unsigned timeout);
 
 /* Main thread, when the vCPUs are gone: the last output. */
 void console_flush(struct vm *vm);
+
+/*
+ * Main thread: call once, from console_run(), as soon as the guest's kernel is
+ * seen to panic; it may be about to reset.
+ */
+void console_on_panic(void (*call)(void));
 
 /* Whether the guest's kernel said that it panicked. */
 bool console_saw_panic(void);

@@ -12,6 +12,7 @@
 
 struct mem;
 struct vcpu;
+struct vm;
 
 struct cpu_state {
 	struct kvm_regs regs;
@@ -23,6 +24,16 @@ struct cpu_state {
 
 /* Main thread, while the vCPU stands still or is gone.  What KVM does not say is 0. */
 void cpu_state_read(struct vcpu *c, struct cpu_state *s);
+
+/* Main thread, the same: of all processors. */
+void cpu_states_read(struct vm *vm, struct cpu_state *s);
+/*
+ * Main thread: what is to be said of them at the end is how they are now; what
+ * comes after a panic, down to real mode where a kernel resets the machine,
+ * tells nothing any more.  Without that it is how they ended.
+ */
+void cpu_states_keep(struct vm *vm);
+void cpu_states_at_end(struct vm *vm, struct cpu_state *s);
 
 /*
  * Any thread: the physical address behind a linear one, by the guest's own page

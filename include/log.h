@@ -22,6 +22,7 @@ enum exit_status {
 	EXIT_GUEST_PANIC = 34,
 	EXIT_BAD_ARGS = 35,
 	EXIT_TIMEOUT = 36,
+	EXIT_GUEST_HANG = 37, /* seen by --watchdog, which was to end it */
 	EXIT_HOST_ERROR = 125,
 };
 

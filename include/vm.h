@@ -34,6 +34,7 @@ enum vm_end {
 	VM_TIMEOUT,
 	VM_QUIT,     /* the user typed Ctrl-A x */
 	VM_SIGNAL,   /* SIGINT, SIGTERM, SIGHUP */
+	VM_HANG,     /* --watchdog, which was to end it */
 	VM_EXIT,     /* the command that it was to run ended */
 };
 

@@ -385,6 +385,11 @@ static void bad_watching(void)
 	refused_whole("list web", "'web': ringlet list shows all guests, and takes no name; ringlet stat does");
 	refused_whole("ctl", "ringlet ctl wants a guest and what to do, like: ringlet ctl web help");
 	refused_whole("ctl db", "ringlet ctl wants a guest and what to do, like: ringlet ctl db help");
+	refused("--watchdog 0", "--watchdog 0: not a number from 1 to 86400");
+	refused("--watchdog x:end", "--watchdog x: not a number from 1 to 86400");
+	refused("--watchdog 5:stop", "--watchdog 5:stop: only 'end' can be behind the colon: to end a guest that hangs");
+	refused("--watchdog 5:", "--watchdog 5:: only 'end' can be behind the colon: to end a guest that hangs");
+	refused("--watchdog 99999999999999999999", "--watchdog 999999999999999: not a number from 1 to 86400");
 	refused_whole("dump", "ringlet dump wants a guest and a file, like: ringlet dump web core");
 	refused_whole("dump db", "ringlet dump wants a guest and a file, like: ringlet dump db core");
 	refused_whole("dump --consistent db a b", "ringlet dump wants a guest and a file, like: ringlet dump db core");

@@ -135,6 +135,9 @@ static void random_conf(struct conf *c)
 	c->name = below(2) ? strdup("web-1") : NULL;
 	c->sock = below(2) ? random_text() : NULL;
 	c->dump_on_panic = below(2) ? random_text() : NULL;
+	c->symbols = below(2) ? random_text() : NULL;
+	c->watchdog = below(2) ? 1 + below(86400) : 0;
+	c->watchdog_ends = c->watchdog && below(2);
 	c->stats.on = below(2);
 	c->stats.format = c->stats.on ? below(REPORT_FORMATS) : 0;
 	c->stats.file = c->stats.on && below(2) ? random_text() : NULL;

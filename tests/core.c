@@ -26,6 +26,7 @@
 #define HIGH (4 * MiB)
 #define DIRECT 0xffff8ac000000000ULL /* where this kernel chose to have it */
 #define TEXT 0xffffffff80000000ULL
+#define STACK 0xffffc90000390000ULL
 
 #define CR0_PG (1u << 31)
 #define CR4_LA57 (1u << 12)
@@ -246,6 +247,7 @@ static void memory_and_registers(void)
 		CHECK_EQ(ph[1 + i].p_filesz, g.mem.region[i].size);
 		CHECK_EQ(ph[1 + i].p_memsz, g.mem.region[i].size);
 		CHECK_EQ(ph[1 + i].p_offset % GUEST_PAGE, 0);
+		CHECK_EQ(ph[1 + i].p_align, 0); /* else crash takes it for a netdump, and dies of it */
 		CHECK(!memcmp(core + ph[1 + i].p_offset, g.view[i], g.mem.region[i].size));
 	}
 	status = note("CORE", 1, &size);
@@ -294,13 +296,23 @@ static void as_linux_has_it(void)
 	paging_on();
 	map(DIRECT, 0, GiB);
 	set_word(GUEST_LOW + 0x123000, 0x11223344);
+	/* Its stack is somewhere of its own, and has three pages; the other's is in the direct map. */
+	for (unsigned i = 1; i < 4; i++)
+		map(STACK + i * GUEST_PAGE, GUEST_HIGH + (9 - i) * GUEST_PAGE, GUEST_PAGE);
+	cpu[0].regs.rsp = STACK + 0x2f00;
+	set_word(GUEST_HIGH + 7 * GUEST_PAGE + 0xf00, 0x55667788);
+	cpu[1].regs.rsp = DIRECT + 0x200000;
 	CHECK_EQ(dump(), 0);
 	open_core();
 	text = note("VMCOREINFO", 0, &size);
 	CHECK(text);
 	CHECK_EQ(size, strlen(info));
 	CHECK(!memcmp(text, info, size));
-	CHECK_EQ(n_ph, 4);
+	CHECK_EQ(n_ph, 7);
+	CHECK_EQ(ph[5].p_vaddr, STACK + 0x2000);
+	CHECK_EQ(ph[5].p_paddr, GUEST_HIGH + 7 * GUEST_PAGE);
+	CHECK_EQ(ph[5].p_filesz, GUEST_PAGE);
+	CHECK_EQ(*(const u64 *)(core + ph[5].p_offset + 0xf00), 0x55667788);
 	CHECK_EQ(ph[1].p_vaddr, DIRECT + GUEST_LOW);
 	CHECK_EQ(ph[2].p_vaddr, DIRECT + GUEST_HIGH);
 	/* With a phys_base of -4 MiB, what is at 1 MiB is 5 MiB further on. */

@@ -235,10 +235,17 @@ autopsy() {
 gone() { ! kill -0 "$1" 2>/dev/null; }
 
 # ends CLAIM NAME STATUS SENTENCE [SECS]: with that status, and a standard
-# error of this one line alone.
+# error of this one line alone; but for a crash or a panic, where the guest is
+# looked at before that.
 ends() {
 	ended "$2" "${5:-30}"
-	like "$1" "${status[$2]} $(<"$T/$2.err")" "$3 ringlet: $4"
+	like "$1" "${status[$2]} $(without_autopsy "$T/$2.err")" "$3 ringlet: $4"
+}
+# without_autopsy FILE: what is in it but for the console's last lines and the
+# registers, if the last line but one is of these.
+without_autopsy() {
+	awk '{ line[NR] = $0 } /^vCPU 0: RIP / { looked = 1 }
+		END { for (i = looked ? NR : 1; i <= NR; i++) print line[i] }' "$1"
 }
 
 # pings COUNT OPTIONS...: $GUEST answers all.  ping itself may not wait for the last

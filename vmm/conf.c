@@ -25,6 +25,7 @@
 #define DEFAULT_MEM (512 * MiB)
 #define MEM_MAX (1ULL << 40)
 #define TIMEOUT_MAX 315360000 /* seconds: ten years, and far from overflowing a timer */
+#define WATCHDOG_MAX 86400   /* seconds */
 #define PIN_MAX 4095	      /* the largest CONFIG_NR_CPUS, less one */
 
 enum option {
@@ -48,6 +49,8 @@ enum option {
 	OPT_NAME,
 	OPT_SOCK,
 	OPT_DUMP_ON_PANIC,
+	OPT_SYMBOLS,
+	OPT_WATCHDOG,
 	OPT_MMIO_STRICT,
 	OPT_DRY_RUN,
 	OPT_VERBOSE,
@@ -95,6 +98,8 @@ static const struct spelling {
 	{ "--name", OPT_NAME, "web" },
 	{ "--sock", OPT_SOCK, "/run/web.sock" },
 	{ "--dump-on-panic", OPT_DUMP_ON_PANIC, "core" },
+	{ "--symbols", OPT_SYMBOLS, "System.map" },
+	{ "--watchdog", OPT_WATCHDOG, "10" },
 	{ "--mmio-strict", OPT_MMIO_STRICT, NULL },
 	{ "--dry-run", OPT_DRY_RUN, NULL },
 	{ "--verbose", OPT_VERBOSE, NULL },
@@ -302,6 +307,19 @@ static void take_environ(struct conf *c, const char *where, const char *value)
 	add_word(&c->environ, value);
 }
 
+/* SECS, or SECS:end. */
+static void parse_watchdog(struct conf *c, const char *where, const char *value)
+{
+	size_t len = strcspn(value, ":");
+	char seconds[16];
+
+	c->watchdog_ends = !strcmp(value + len, ":end");
+	if (value[len] && !c->watchdog_ends)
+		die_args("%s%s: only 'end' can be behind the colon: to end a guest that hangs", where, value);
+	snprintf(seconds, sizeof(seconds), "%.*s", (int)MIN(len, sizeof(seconds) - 1), value);
+	c->watchdog = conf_number(where, seconds, 1, WATCHDOG_MAX);
+}
+
 static const char *check_guest_dir(const char *where, const char *value)
 {
 	if (*value != '/')
@@ -417,6 +435,12 @@ static bool take_option(struct parse *p, const struct spelling *o, const char *v
 		break;
 	case OPT_DUMP_ON_PANIC:
 		set_string(&c->dump_on_panic, value);
+		break;
+	case OPT_SYMBOLS:
+		set_string(&c->symbols, value);
+		break;
+	case OPT_WATCHDOG:
+		parse_watchdog(c, where, value);
 		break;
 	case OPT_MMIO_STRICT:
 		c->net.mmio_strict = true;
@@ -680,6 +704,7 @@ void conf_free(struct conf *c)
 	free((char *)c->name);
 	free((char *)c->sock);
 	free((char *)c->dump_on_panic);
+	free((char *)c->symbols);
 	free((char *)c->ns_exec);
 	free((char *)c->cwd);
 	free((char *)c->out);

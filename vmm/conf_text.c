@@ -204,6 +204,9 @@ char *conf_to_command(const struct conf *c)
 	put_stats(f, &c->stats);
 	put_trace(f, &c->trace);
 	put_option(f, "--dump-on-panic", c->dump_on_panic);
+	put_option(f, "--symbols", c->symbols);
+	if (c->watchdog)
+		fprintf(f, " --watchdog %u%s", c->watchdog, c->watchdog_ends ? ":end" : "");
 	put_option(f, "--ns-exec", c->ns_exec);
 	put_options(f, "--copy", c->copies);
 	put_options(f, "--env", c->environ);
@@ -320,6 +323,9 @@ static const char help[] =
 	"                       record when what happened (ringlet.trace): some of exits,\n"
 	"                       mmio, vq, irq, net, separated by commas, or all\n"
 	"  --dump-on-panic FILE the guest's memory, if its kernel panics or crashes\n"
+	"  --symbols FILE       its System.map or vmlinux, for names in what is said then\n"
+	"  --watchdog SECS[:end]\n"
+	"                       say when the guest has hung for so long, or end it, too\n"
 	"  --dry-run            print command line, memory map and devices, and exit\n"
 	"  -v, --verbose        say what is done and what was negotiated\n"
 	"  -h, --help           this text; --version prints the version\n"
@@ -350,7 +356,7 @@ static const char help[] =
 	"  0   the guest powered off       34  its kernel panicked\n"
 	"  32  it reset                    35  bad arguments\n"
 	"  33  triple fault or KVM error   36  --timeout passed\n"
-	"                                  125 the host could not do what is needed\n"
+	"  37  it hung (--watchdog)        125 the host could not do what is needed\n"
 	"With a COMMAND its own status, and then no line of ringlet's on stderr.\n";
 
 void conf_help(void)

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,6 +50,7 @@ static struct {
 	char panic_line[128]; /* how it said so */
 	sigset_t signals;
 	void (*asked)(void); /* by SIGUSR1 */
+	void (*on_panic)(void); /* NULL: none, or it was called */
 	int signal;
 	struct {
 		int fd;
@@ -139,6 +141,21 @@ void console_to_stderr(void)
 	con.to_stderr = true;
 }
 
+void console_on_panic(void (*call)(void))
+{
+	con.on_panic = call;
+}
+
+static void notice_panic(void)
+{
+	void (*call)(void) = con.on_panic;
+
+	con.panicked = true;
+	con.on_panic = NULL;
+	if (call)
+		call();
+}
+
 bool console_saw_panic(void)
 {
 	return con.panicked;
@@ -168,7 +185,7 @@ static void look_at_line(void)
 			p++; /* the task or CPU that some kernels add */
 	}
 	if (!strncmp(p, panic_text, strlen(panic_text))) {
-		con.panicked = true;
+		notice_panic();
 		if (!*con.panic_line)
 			strcpy(con.panic_line, con.line);
 	}
@@ -215,11 +232,19 @@ static void keep(const u8 *buf, size_t n)
 		con.kept[con.n_kept++ % sizeof(con.kept)] = (char)buf[i];
 }
 
-void console_say_last(void)
+/* Where the last lines begin, as far as they were kept. */
+static size_t last_lines(unsigned most)
 {
 	size_t from = con.n_kept, oldest = con.n_kept - MIN(con.n_kept, sizeof(con.kept));
 	unsigned lines = 0;
 
+	while (from > oldest && (con.kept[(from - 1) % sizeof(con.kept)] != '\n' || lines++ < most))
+		from--;
+	return from;
+}
+
+void console_say_last(void)
+{
 	if (con.show)
 		return; /* it was seen */
 	/* What counts most, and may be too far back. */
@@ -227,10 +252,26 @@ void console_say_last(void)
 		put((const u8 *)con.panic_line, strlen(con.panic_line));
 		put((const u8 *)"\n...\n", 5);
 	}
-	while (from > oldest && (con.kept[(from - 1) % sizeof(con.kept)] != '\n' || lines++ < KEPT_LINES))
-		from--;
-	for (; from < con.n_kept; from++)
+	for (size_t from = last_lines(KEPT_LINES); from < con.n_kept; from++)
 		put((const u8 *)&con.kept[from % sizeof(con.kept)], 1);
+}
+
+void console_recall(FILE *f, unsigned lines)
+{
+	struct stat out, err;
+	char last = '\n';
+
+	/* A session has said them by then, or shows them all. */
+	if (con.detached || con.to_stderr || fstat(STDOUT_FILENO, &out) || fstat(STDERR_FILENO, &err) ||
+	    (out.st_ino == err.st_ino && out.st_dev == err.st_dev))
+		return;
+	for (size_t from = last_lines(lines); from < con.n_kept; from++) {
+		last = con.kept[from % sizeof(con.kept)];
+		if (last != '\r')
+			putc(last, f);
+	}
+	if (last != '\n')
+		putc('\n', f);
 }
 
 void console_flush(struct vm *vm)
@@ -240,8 +281,7 @@ void console_flush(struct vm *vm)
 
 	while ((n = serial_drain(vm->serial, buf, sizeof(buf)))) {
 		watch(buf, n);
-		if (con.detached)
-			keep(buf, n);
+		keep(buf, n);
 		if (!con.detached || con.show)
 			put(buf, n);
 	}
@@ -381,8 +421,8 @@ void console_run(struct vm *vm, unsigned timeout)
 		for (unsigned i = 0; i < MAX_WATCHES; i++)
 			if (fds[3 + i].revents)
 				con.watch[i].call();
-		if (LOAD_ONCE(&vm->panicked))
-			con.panicked = true;
+		if (LOAD_ONCE(&vm->panicked) && !con.panicked)
+			notice_panic();
 		if (con.panicked && !panic_deadline)
 			panic_deadline = now_ms() + PANIC_GRACE_MS;
 		if (con.panic_complete || (panic_deadline && now_ms() >= panic_deadline))

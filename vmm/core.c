@@ -11,7 +11,8 @@
  * Each region of memory has a segment by its physical address.  Its virtual
  * one is that of Linux's direct map where that is found, and there is a second
  * segment for the same bytes where the kernel's text is; else, as in guests
- * without an operating system, it is the physical one.
+ * without an operating system, it is the physical one.  The stacks that the
+ * processors are on have segments as well: Linux's are elsewhere.
  */
 #include "core.h"
 
@@ -35,7 +36,9 @@
 #define CHUNK (2 * MiB) /* between two looks at *cancel */
 #define KERNEL_MAP 0xffffffff80000000ULL /* Linux's text, physical address phys_base */
 #define KERNEL_MAP_SIZE GiB
-#define MAX_SEGMENTS 4 /* notes, low and high memory, the kernel's text */
+#define STACK_SIZE (16 * KiB) /* Linux's, aligned to itself */
+/* Notes, low and high memory, the kernel's text, each page of a stack. */
+#define MAX_SEGMENTS (4 + MAX_CPUS * (STACK_SIZE / GUEST_PAGE))
 
 /* QEMU's note: fields and order are those of its version 1. */
 struct qemu_segment {
@@ -170,11 +173,12 @@ static u64 find_direct_map(const struct core_source *s)
 	return at;
 }
 
+/* p_align is 0: by that crash takes a core for kdump's, and not for a netdump. */
 static Elf64_Phdr load(u64 offset, u64 vaddr, u64 paddr, u64 size)
 {
 	return (Elf64_Phdr){
 		.p_type = PT_LOAD, .p_flags = PF_R | PF_W | PF_X, .p_offset = offset, .p_vaddr = vaddr,
-		.p_paddr = paddr, .p_filesz = size, .p_memsz = size, .p_align = GUEST_PAGE,
+		.p_paddr = paddr, .p_filesz = size, .p_memsz = size,
 	};
 }
 
@@ -193,6 +197,28 @@ static bool text_segment(const struct core_source *s, const struct vmcoreinfo *v
 		return false;
 	*to = load(offset + start - low->gpa, KERNEL_MAP + start - phys_base, start, end - start);
 	return true;
+}
+
+/* A stack that Linux has mapped page by page; what the others have is there already. */
+static u16 add_stack(const struct core_source *s, const struct cpu_state *c, u64 map, u64 offset, Elf64_Phdr *to)
+{
+	u64 at = c->regs.rsp & ~(STACK_SIZE - 1), gpa, left;
+	u16 n = 0;
+
+	for (u64 end = at + STACK_SIZE; at >= map && at < KERNEL_MAP && at < end; at += GUEST_PAGE) {
+		u64 in_file = offset;
+
+		if (!cpu_translate(s->mem, c, at, &gpa, &left) || gpa == at - map)
+			continue;
+		for (unsigned i = 0; i < s->mem->n; i++) {
+			const struct mem_region *r = &s->mem->region[i];
+
+			if (gpa >= r->gpa && gpa - r->gpa < r->size)
+				to[n++] = load(in_file + gpa - r->gpa, at, gpa, GUEST_PAGE);
+			in_file += r->size;
+		}
+	}
+	return n;
 }
 
 /* --- the file ------------------------------------------------------------------------ */
@@ -279,6 +305,8 @@ static u64 make_head(const struct core_source *s, const struct vmcoreinfo *v, si
 	}
 	if (map && text_segment(s, v, start, &ph[n]))
 		n++;
+	for (unsigned i = 0; map && i < s->ncpus; i++)
+		n += add_stack(s, &s->cpu[i], map, start, &ph[n]);
 	*eh = (Elf64_Ehdr){
 		.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
 		.e_type = ET_CORE, .e_machine = EM_X86_64, .e_version = EV_CURRENT, .e_phoff = sizeof(*eh),

@@ -52,6 +52,29 @@ void cpu_state_read(struct vcpu *c, struct cpu_state *s)
 	s->kernel_gs_base = read_msr(c->fd, MSR_KERNEL_GS_BASE);
 }
 
+static struct cpu_state kept[MAX_CPUS];
+static bool are_kept;
+
+void cpu_states_read(struct vm *vm, struct cpu_state *s)
+{
+	for (unsigned i = 0; i < vm->ncpus; i++)
+		cpu_state_read(&vm->vcpu[i], &s[i]);
+}
+
+void cpu_states_keep(struct vm *vm)
+{
+	cpu_states_read(vm, kept);
+	are_kept = true;
+}
+
+void cpu_states_at_end(struct vm *vm, struct cpu_state *s)
+{
+	if (are_kept)
+		memcpy(s, kept, vm->ncpus * sizeof(*s));
+	else
+		cpu_states_read(vm, s);
+}
+
 bool cpu_translate(const struct mem *m, const struct cpu_state *s, u64 linear, u64 *gpa, u64 *left)
 {
 	unsigned top = s->sregs.cr4 & CR4_LA57 ? 48 : 39;

@@ -46,16 +46,14 @@ static struct {
 	int last_fd;
 } dump = { .done_fd = -1 };
 
-static struct core_source take_source(struct cpu_state *cpu)
+static struct core_source source(const struct cpu_state *cpu)
 {
-	for (unsigned i = 0; i < dump.vm->ncpus; i++)
-		cpu_state_read(&dump.vm->vcpu[i], &cpu[i]);
 	return (struct core_source){ .mem = &dump.vm->mem, .cpu = cpu, .ncpus = dump.vm->ncpus };
 }
 
 static void *dump_main(void *arg)
 {
-	const struct core_source s = { .mem = &dump.vm->mem, .cpu = dump.cpu, .ncpus = dump.vm->ncpus };
+	const struct core_source s = source(dump.cpu);
 	u64 one = 1;
 
 	(void)arg;
@@ -159,7 +157,7 @@ bool ctl_dump(const char *argument, FILE *f)
 		return false;
 	}
 	vm_pause(dump.vm);
-	(void)take_source(dump.cpu);
+	cpu_states_read(dump.vm, dump.cpu);
 	dump.fd = fd;
 	dump.cancel = false;
 	dump.consistent = consistent;
@@ -179,8 +177,9 @@ bool ctl_dump(const char *argument, FILE *f)
 int dump_to(int fd, char *err, size_t err_size)
 {
 	struct cpu_state cpu[MAX_CPUS];
-	struct core_source s = take_source(cpu);
+	struct core_source s = source(cpu);
 
+	cpu_states_read(dump.vm, cpu);
 	return core_write(&s, fd, NULL, err, err_size);
 }
 
@@ -211,11 +210,14 @@ void dump_prepare(const char *path)
 
 void dump_panicked(bool panicked)
 {
+	struct cpu_state cpu[MAX_CPUS];
+	struct core_source s = source(cpu);
 	char err[256];
 
 	if (!dump.last_path)
 		return;
-	if (panicked && !dump_to(dump.last_fd, err, sizeof(err))) {
+	cpu_states_at_end(dump.vm, cpu);
+	if (panicked && !core_write(&s, dump.last_fd, NULL, err, sizeof(err))) {
 		warn("the guest's memory is in %s", dump.last_path);
 	} else {
 		if (panicked)

@@ -12,15 +12,18 @@
 #include <unistd.h>
 
 #include "acpi.h"
+#include "autopsy.h"
 #include "barrier.h"
 #include "boot.h"
 #include "clock.h"
 #include "command.h"
 #include "conf.h"
 #include "console.h"
+#include "cpu_state.h"
 #include "ctl.h"
 #include "ctl_guest.h"
 #include "dump.h"
+#include "guests.h"
 #include "initramfs.h"
 #include "link.h"
 #include "log.h"
@@ -31,12 +34,17 @@
 #include "probe.h"
 #include "sandbox.h"
 #include "stats.h"
+#include "symbols.h"
 #include "tap.h"
 #include "tap_steering.h"
 #include "tracer.h"
 #include "virtio.h"
 #include "vm.h"
+#include "watchdog.h"
 #include "watching.h"
+
+/* Of the console, when a guest did not end as guests do. */
+#define LAST_LINES 12
 
 static struct conf conf;
 static struct vm vm;
@@ -45,6 +53,7 @@ static struct steering steering = { .program = -1 };
 static struct net *net;
 static struct stats stats = { .conf = &conf, .vm = &vm, .tap = &tap };
 static FILE *stats_file; /* NULL: standard error */
+static struct symbols *symbols; /* of the guest's kernel, or NULL */
 static bool terminal; /* the command's streams are one */
 
 static const char *mac_text(const u8 *m, char buf[18])
@@ -181,6 +190,14 @@ static void open_stats(void)
 	setvbuf(stats_file, NULL, _IOLBF, 0);
 }
 
+static void open_symbols(void)
+{
+	char err[512];
+
+	if (conf.symbols && !(symbols = symbols_open(conf.symbols, err, sizeof(err))))
+		die_args("%s", err);
+}
+
 /* A document as text, malloc'ed; NULL: there is no memory for it. */
 static char *stats_text(void (*write_it)(FILE *))
 {
@@ -297,8 +314,39 @@ static bool panicked(void)
 	return (console_saw_panic() || LOAD_ONCE(&vm.panicked)) && (vm.end == VM_RESET || vm.end == VM_CRASH);
 }
 
+/* Main thread, from console_run(). */
+static void look_at_panic(void)
+{
+	vm_pause(&vm);
+	cpu_states_keep(&vm);
+	vm_resume(&vm);
+}
+
 /*
- * Exactly one line says why it ended, unless it was the command that did; a
+ * Of a guest that did not end as guests do: what it said last, and where its
+ * processors are.  Ours say themselves what was wrong.
+ */
+static void say_how(void)
+{
+	bool ours = !strncmp(conf.kernel, GUEST_PREFIX, strlen(GUEST_PREFIX));
+	char *text = NULL;
+	size_t size;
+	FILE *f;
+
+	if (ours || !(panicked() || vm.end == VM_CRASH || vm.end == VM_HANG))
+		return;
+	f = open_memstream(&text, &size);
+	if (!f)
+		return;
+	console_recall(f, LAST_LINES);
+	autopsy_write(f, &vm, symbols, false);
+	fclose(f);
+	log_document(text);
+	free(text);
+}
+
+/*
+ * The last line says why it ended, unless it was the command that did; a
  * panic explains the reset after it.
  */
 static int say_why(void)
@@ -315,6 +363,7 @@ static int say_why(void)
 		     command_doubts() ? command_doubts() : "");
 		return EXIT_HOST_ERROR;
 	}
+	say_how();
 	if (panic)
 		warn("the guest's kernel panicked");
 	else
@@ -328,6 +377,8 @@ static int say_why(void)
 		return EXIT_GUEST_CRASH;
 	case VM_TIMEOUT:
 		return EXIT_TIMEOUT;
+	case VM_HANG:
+		return EXIT_GUEST_HANG;
 	default:
 		return EXIT_POWEROFF;
 	}
@@ -398,6 +449,7 @@ static int run(void)
 	open_stats();
 	if (conf.dump_on_panic)
 		dump_prepare(conf.dump_on_panic);
+	open_symbols();
 	open_ctl();
 	vm_open(&vm, conf.cpus);
 	vm_add_memory(&vm, conf.mem);
@@ -427,6 +479,8 @@ static int run(void)
 	watching_begin(&conf, net);
 	if (net && net_start(net))
 		die("cannot start the network device's thread");
+	if (conf.watchdog)
+		watchdog_open(&vm, conf.watchdog, conf.watchdog_ends, symbols);
 	stats.net = net;
 	stats.started = clock_ns();
 	vm_start(&vm, conf.pin.cpu, conf.pin.n);
@@ -435,12 +489,13 @@ static int run(void)
 	if (!conf.session)
 		netns_start_peer();
 
+	console_on_panic(look_at_panic);
 	console_run(&vm, conf.timeout);
+	console_on_panic(NULL);
 
 	vm_stop(&vm);
 	dump_close();
 	console_flush(&vm);
-	dump_panicked(panicked() || vm.end == VM_CRASH);
 	console_close();
 	ctl_close();
 	netns_end_peer();
@@ -453,7 +508,9 @@ static int run(void)
 		command_close();
 	steering_close(&steering);
 	tap_close(&tap);
+	dump_panicked(panicked() || vm.end == VM_CRASH || vm.end == VM_HANG);
 	status = say_why();
+	symbols_free(symbols);
 	vm_close(&vm);
 	free(cmdline);
 	free(command);

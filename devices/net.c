@@ -432,6 +432,9 @@ static int add_worker(struct net *net, const struct net_params *p, unsigned pair
 	w->tap_name = p->tap_name;
 	w->cpus = p->cpus;
 	w->n_cpus = p->n_cpus;
+	w->chaos = p->chaos;
+	if (w->chaos)
+		chaos_init(&w->irq_chaos, w->chaos, 2 * NET_MAX_PAIRS + pair);
 	worker_moderate(w);
 	fd.kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	fd.control = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -128,6 +128,15 @@ static void count_ring(struct virtq *vq, struct net_queue_counters *c)
 		vq->count = &c->ring;
 }
 
+/* A new queue has none yet; one that goes on keeps what it holds back. */
+static void lie(struct net_worker *w, struct virtq *vq, struct chaos *c, unsigned number)
+{
+	if (!w->chaos || !vq || vq->chaos)
+		return;
+	chaos_init(c, w->chaos, number);
+	vq->chaos = c;
+}
+
 static void command_start(struct net_worker *w, bool fresh)
 {
 	w->rx.vq = w->tx.vq = w->control = NULL;
@@ -145,6 +154,8 @@ static void command_start(struct net_worker *w, bool fresh)
 	count_ring(w->rx.vq, &w->count.rx);
 	count_ring(w->tx.vq, &w->count.tx);
 	count_ring(w->control, &w->count.control);
+	lie(w, w->rx.vq, &w->rx_chaos, net_rxq(w->pair));
+	lie(w, w->tx.vq, &w->tx_chaos, net_txq(w->pair));
 	worker_configure(w);
 	/* A new ring wants kicks; we are awake. */
 	if (w->rx.vq)
@@ -368,6 +379,21 @@ static enum net_fate consider(struct net_worker *w, struct virtq *vq, struct net
 	return NET_FATE_DEFERRED;
 }
 
+/* What chaos has held back long enough; and an interrupt for nothing. */
+static void let_go(struct net_worker *w, struct virtq *vq, struct net_moderation *m)
+{
+	for (unsigned n = vq ? chaos_release(vq, w->now) : 0; n; n--)
+		irq_add(m, 0, w->now);
+}
+
+static void be_chaotic(struct net_worker *w)
+{
+	let_go(w, w->rx.vq, &w->rx.irq);
+	let_go(w, w->tx.vq, &w->tx.irq);
+	if (chaos_interrupts(&w->irq_chaos))
+		virtio_interrupt(w->dev);
+}
+
 static inline __attribute__((always_inline)) void interrupt(struct net_worker *w, bool watched)
 {
 	struct net_rx *rx = &w->rx;
@@ -411,6 +437,8 @@ static inline __attribute__((always_inline)) void interrupt(struct net_worker *w
 
 void worker_interrupt(struct net_worker *w)
 {
+	if (w->chaos)
+		be_chaotic(w);
 	if (w->watched)
 		interrupt(w, true);
 	else
@@ -446,12 +474,24 @@ static bool kicks_on(struct net_worker *w)
 	return more;
 }
 
+/* Of two times, of which 0 is none. */
+static u64 earlier(u64 a, u64 b)
+{
+	return !a ? b : !b ? a : MIN(a, b);
+}
+
+static u64 held_until(const struct virtq *vq)
+{
+	return vq ? chaos_deadline(vq->chaos) : 0;
+}
+
 /* How long to sleep: until an interrupt that was put off is due. */
 static s64 sleep_ns(const struct net_worker *w)
 {
-	u64 a = w->rx.irq.deadline, b = w->tx.irq.deadline;
-	u64 first = !a ? b : !b ? a : MIN(a, b);
+	u64 first = earlier(w->rx.irq.deadline, w->tx.irq.deadline);
 
+	if (w->chaos)
+		first = earlier(first, earlier(held_until(w->rx.vq), held_until(w->tx.vq)));
 	if (!first)
 		return ENGINE_FOREVER;
 	return first > w->now ? (s64)(first - w->now) : 1;

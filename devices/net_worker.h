@@ -15,6 +15,7 @@
 #include <pthread.h>
 
 #include "capture.h"
+#include "chaos.h"
 #include "counter.h"
 #include "engine.h"
 #include "net.h"
@@ -151,6 +152,8 @@ struct net_worker {
 	struct net_rx rx;
 	struct net_tx tx;
 	struct virtq *control; /* the control queue, if it is this thread's */
+	const struct chaos_config *chaos; /* NULL, but for a device that is to lie */
+	struct chaos rx_chaos, tx_chaos, irq_chaos;
 	struct net_counters count;
 	const char *tap_name;
 	u64 now;      /* this round's time, ns */

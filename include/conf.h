@@ -5,7 +5,10 @@
 #ifndef RINGLET_CONF_H
 #define RINGLET_CONF_H
 
+#include <stdio.h>
+
 #include "base.h"
+#include "chaos.h"
 #include "layout.h"
 #include "net.h"
 #include "report.h"
@@ -44,6 +47,7 @@ struct conf_net {
 	const char *pcap; /* where packets are to be captured to, "-": standard output, NULL: nowhere */
 	u32 snaplen;	  /* bytes kept of each; 0: all */
 	u64 pcap_max;	  /* bytes of a file; 0: no limit */
+	struct chaos_config chaos; /* how the device is to lie */
 };
 
 #define CONF_MAX_NAME 48 /* bytes of a guest's name */
@@ -139,6 +143,9 @@ static inline bool conf_net_has_namespace(const struct conf_net *net)
 
 /* Make it NET_NS, unless it is NET_USER, with addresses if there are none. */
 void conf_net_in_namespace(struct conf_net *net);
+
+/* What --chaos would have to be, without a line feed. */
+void conf_chaos_print(const struct chaos_config *c, FILE *f);
 
 /* The help text, on stdout. */
 void conf_help(void);

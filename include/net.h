@@ -11,6 +11,7 @@
 #include "virtq.h"
 
 struct capture;
+struct chaos_config;
 struct mem;
 struct net;
 struct steering;
@@ -39,6 +40,7 @@ struct net_params {
 	enum net_irq_policy irq;
 	u32 irq_usecs;
 	bool spin; /* look for more for a moment before sleeping */
+	const struct chaos_config *chaos; /* how to lie, or NULL; must outlive the device */
 	const int *tap_fd; /* one per pair; stay the caller's, must outlive the device */
 	bool tap_uso;	   /* the tap takes UDP segmentation */
 	const char *tap_name;

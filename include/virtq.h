@@ -21,6 +21,7 @@
 #include "base.h"
 #include "counter.h"
 
+struct chaos;
 struct mem;
 
 #define VIRTQ_MAX_SIZE 1024
@@ -72,6 +73,7 @@ struct virtq {
 	const char *broken; /* the rule that the guest broke, or NULL */
 	bool asked;	 /* for a kick, for what was not seen yet */
 	struct virtq_counters *count; /* the owner's, which it sets after virtq_init(), or NULL */
+	struct chaos *chaos; /* the same; NULL: what the driver reads is true */
 };
 
 /* Where the driver says the parts of a queue are. */
@@ -99,6 +101,8 @@ u16 virtq_waiting(struct virtq *vq);
 
 /* Give a chain back, len bytes written into it.  Not visible until published. */
 void virtq_add_used(struct virtq *vq, u16 head, u32 len);
+/* The entry by itself, for chaos.c: whatever it says. */
+void virtq_put_used(struct virtq *vq, u32 id, u32 len);
 /* Let the driver see all that was added. */
 void virtq_publish(struct virtq *vq);
 /*

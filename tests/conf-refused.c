@@ -385,6 +385,18 @@ static void bad_watching(void)
 	refused_whole("list web", "'web': ringlet list shows all guests, and takes no name; ringlet stat does");
 	refused_whole("ctl", "ringlet ctl wants a guest and what to do, like: ringlet ctl web help");
 	refused_whole("ctl db", "ringlet ctl wants a guest and what to do, like: ringlet ctl db help");
+	refused("--chaos dorp:0.1", "--chaos dorp: not known; did you mean 'drop'?");
+	refused("--chaos frobnicate:0.1", "--chaos frobnicate: not known; there are delay, drop, dup, reorder, badid, len, spurious-irq and seed");
+	refused("--chaos drop", "--chaos drop: how often is missing; write it like drop:0.01");
+	refused("--chaos drop:", "--chaos drop:: how often is missing; write it like drop:0.01");
+	refused("--chaos dup:0.1,drop:1.5", "--chaos drop:1.5: not a probability; the most is 1");
+	for (const char *const *p = (const char *const[]){ "2", "x", "-1", ".5", "1.", "0.0000001", "1e3", "01", "0.5x", NULL }; *p; p++) {
+		snprintf(line, sizeof(line), "--chaos drop:%s", *p);
+		snprintf(said, sizeof(said), "--chaos drop:%s: not a probability; write 0.01, from 0 to 1 with six places at most", *p);
+		refused(line, said);
+	}
+	refused("--chaos seed:-1", "--chaos seed:-1: not a number from 0 to 4294967295");
+	refused("--chaos drop:0.1,,dup:1", "--chaos : how often is missing; write it like :0.01");
 	refused("--watchdog 0", "--watchdog 0: not a number from 1 to 86400");
 	refused("--watchdog x:end", "--watchdog x: not a number from 1 to 86400");
 	refused("--watchdog 5:stop", "--watchdog 5:stop: only 'end' can be behind the colon: to end a guest that hangs");

@@ -136,6 +136,10 @@ static void random_conf(struct conf *c)
 	c->sock = below(2) ? random_text() : NULL;
 	c->dump_on_panic = below(2) ? random_text() : NULL;
 	c->symbols = below(2) ? random_text() : NULL;
+	c->net.chaos.on = below(2);
+	c->net.chaos.seed = c->net.chaos.on ? below(1u << 31) : 0;
+	for (unsigned i = 0; c->net.chaos.on && i < CHAOS_KINDS; i++)
+		c->net.chaos.millionth[i] = below(2) ? below(CHAOS_ALWAYS + 1) : 0;
 	c->watchdog = below(2) ? 1 + below(86400) : 0;
 	c->watchdog_ends = c->watchdog && below(2);
 	c->stats.on = below(2);

@@ -234,6 +234,24 @@ static void requests(void)
 	conf_free(&c);
 }
 
+static void lies(void)
+{
+	struct conf c;
+
+	parse(&c, "vmlinux");
+	CHECK(!c.net.chaos.on);
+	conf_free(&c);
+	parse(&c, "vmlinux --chaos badid:0.000001,delay:1,spurious-irq:0.25,len:1.0,drop:0,seed:4294967295");
+	CHECK(c.net.chaos.on);
+	CHECK_EQ(c.net.chaos.millionth[CHAOS_BADID], 1);
+	CHECK_EQ(c.net.chaos.millionth[CHAOS_DELAY], CHAOS_ALWAYS);
+	CHECK_EQ(c.net.chaos.millionth[CHAOS_IRQ], 250000);
+	CHECK_EQ(c.net.chaos.millionth[CHAOS_LEN], CHAOS_ALWAYS);
+	CHECK_EQ(c.net.chaos.millionth[CHAOS_DROP], 0);
+	CHECK_EQ(c.net.chaos.seed, 4294967295);
+	conf_free(&c);
+}
+
 static void reports(void)
 {
 	static const struct {
@@ -606,6 +624,7 @@ int main(void)
 		{ "run, list, stat, version and help are verbs, and --help works anywhere", verbs },
 		{ "stat and list have options of their own", watching },
 		{ "ctl takes a guest and a request, whatever that is", requests },
+		{ "chaos takes probabilities and a seed", lies },
 		{ "reports have a format and a file, guests a name and a socket", reports },
 		{ "every key of --net arrives, and so do kvmtool's spellings", net_keys },
 		{ "where packets are captured to, how much of them, and in files of what size", captures },

@@ -62,6 +62,7 @@ struct bench_setup {
 	enum net_irq_policy irq;
 	u32 irq_usecs;
 	bool no_spin;
+	const struct chaos_config *chaos;
 	void (*before_start)(void);
 };
 
@@ -139,6 +140,7 @@ static inline void bench_open(struct bench_setup setup)
 		.irq = setup.irq,
 		.irq_usecs = setup.irq_usecs,
 		.spin = !setup.no_spin,
+		.chaos = setup.chaos,
 		.tap_uso = setup.uso,
 		.tap_name = "tap9",
 		.steering = setup.steering,

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "barrier.h"
+#include "chaos.h"
 #include "mem.h"
 
 _Static_assert(VIRTQ_MAX_SIZE <= 1024, "a whole chain must fit one readv (UIO_MAXIOV)");
@@ -204,14 +205,23 @@ enum virtq_pop virtq_pop(struct virtq *vq, struct virtq_chain *c, struct iovec *
 	return VIRTQ_CHAIN;
 }
 
-void virtq_add_used(struct virtq *vq, u16 head, u32 len)
+void virtq_put_used(struct virtq *vq, u32 id, u32 len)
 {
 	struct vring_used_elem *e = &vq->used->ring[vq->used_idx & (vq->size - 1)];
 
-	assert(vq->outstanding);
-	STORE_ONCE(&e->id, head);
+	STORE_ONCE(&e->id, id);
 	STORE_ONCE(&e->len, len);
 	vq->used_idx++;
+}
+
+void virtq_add_used(struct virtq *vq, u16 head, u32 len)
+{
+	assert(vq->outstanding);
+	if (vq->chaos) {
+		chaos_add_used(vq, head, len);
+		return;
+	}
+	virtq_put_used(vq, head, len);
 	vq->outstanding--;
 }
 

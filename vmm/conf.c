@@ -51,6 +51,7 @@ enum option {
 	OPT_DUMP_ON_PANIC,
 	OPT_SYMBOLS,
 	OPT_WATCHDOG,
+	OPT_CHAOS,
 	OPT_MMIO_STRICT,
 	OPT_DRY_RUN,
 	OPT_VERBOSE,
@@ -100,6 +101,7 @@ static const struct spelling {
 	{ "--dump-on-panic", OPT_DUMP_ON_PANIC, "core" },
 	{ "--symbols", OPT_SYMBOLS, "System.map" },
 	{ "--watchdog", OPT_WATCHDOG, "10" },
+	{ "--chaos", OPT_CHAOS, "drop:0.001,seed:1" },
 	{ "--mmio-strict", OPT_MMIO_STRICT, NULL },
 	{ "--dry-run", OPT_DRY_RUN, NULL },
 	{ "--verbose", OPT_VERBOSE, NULL },
@@ -441,6 +443,9 @@ static bool take_option(struct parse *p, const struct spelling *o, const char *v
 		break;
 	case OPT_WATCHDOG:
 		parse_watchdog(c, where, value);
+		break;
+	case OPT_CHAOS:
+		conf_chaos_parse(&c->net.chaos, value);
 		break;
 	case OPT_MMIO_STRICT:
 		c->net.mmio_strict = true;

@@ -36,6 +36,9 @@ void conf_client_parse(struct conf *c, int argc, char **argv);
 void conf_trace_parse(struct conf *c, int argc, char **argv);
 void conf_trace_words(const char *where, const char *value, struct conf_trace_to *t);
 
+/* The KIND:PROBABILITY,... of --chaos. */
+void conf_chaos_parse(struct chaos_config *c, const char *list);
+
 /* The KEY=VAL,... of --net. */
 void conf_net_parse(struct conf_net *net, const char *list);
 

@@ -213,6 +213,10 @@ char *conf_to_command(const struct conf *c)
 	put_option(f, "--cwd", c->cwd);
 	put_option(f, "--out", c->out);
 	put_option(f, "--save-initrd", c->save_initrd);
+	if (c->net.chaos.on) {
+		fputs(" --chaos ", f);
+		conf_chaos_print(&c->net.chaos, f);
+	}
 	fputs(c->net.mmio_strict ? " --mmio-strict" : "", f);
 	fputs(c->dry_run ? " --dry-run" : "", f);
 	fputs(c->verbose ? " --verbose" : "", f);
@@ -309,6 +313,9 @@ static const char help[] =
 	"                       mtu_feature, rss, hash_report\n"
 	"  --ns-exec CMD        with mode=ns or user: a shell command at the other end\n"
 	"  --mmio-strict        virtio InterruptStatus exactly as specified, slower\n"
+	"  --chaos KIND:P,...   UNSAFE, to test a driver: the device lies to it with\n"
+	"                       probability P (0.01): delay, drop, dup, reorder, badid,\n"
+	"                       len, spurious-irq; seed:N has it lie the same way again\n"
 	"\n"
 	"Running:\n"
 	"  --pin LIST           processors for the virtual ones, in turn, like 1,3-5\n"

@@ -122,6 +122,7 @@ static void open_net(void)
 		.irq = n->irq,
 		.irq_usecs = n->irq_usecs,
 		.spin = n->spin,
+		.chaos = n->chaos.on ? &n->chaos : NULL,
 		.poll_engine = n->io == IO_POLL,
 		.strict = n->mmio_strict,
 		.cpus = n->cpus.cpu,
@@ -150,6 +151,9 @@ static void open_net(void)
 	net = net_new(&p, &vm.mem, err, sizeof(err));
 	if (!net)
 		die("%s", err);
+	if (n->chaos.on)
+		warn("--chaos: the network device lies to its driver on purpose, seed %llu",
+		     (unsigned long long)n->chaos.seed);
 	vm_add_virtio(&vm, net_virtio(net));
 	info("net: tap %s%s, mac %s, mtu %u, engine %s", tap.name, tap.created ? " (made)" : "",
 	     mac_text(n->mac, mac), mtu, net_engine_name(net));

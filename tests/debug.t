@@ -6,7 +6,7 @@
 # few instructions each, so that it is known what must be said.
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
-plan 24
+plan 25
 
 R=(timeout -k 1 20 "$RINGLET")
 export XDG_RUNTIME_DIR=$T/run
@@ -70,6 +70,8 @@ is "without a panic there is none" "$status $(find "$T" -maxdepth 1 -name core2)
 run "${R[@]}" --dump-on-panic "$T/nowhere/core" "$T/panic"
 is "where it cannot be, it is refused at once" "$status $err" \
 	"35 ringlet: --dump-on-panic $T/nowhere/core: cannot make it: No such file or directory"
+run "${R[@]}" --dump-on-panic "$T/core3" --sock "$T/nowhere/x" "$T/panic"
+is "without a guest there is none either" "$status $(find "$T" -maxdepth 1 -name core3)" "35 "
 mkdir "$T/small" && mount -t tmpfs -o size=8k,mode=777 none "$T/small"
 run "${R[@]}" --dump-on-panic "$T/small/core" "$T/panic"
 is "a full disk is said, and leaves nothing" "$(grep -c "small/core: cannot write the dump: No space left" "$T/err") $(ls "$T/small") $(last)" \

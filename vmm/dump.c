@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -38,6 +39,7 @@ static struct {
 	pthread_t thread;
 	struct cpu_state cpu[MAX_CPUS];
 	int fd;
+	struct stat st; /* the file's, when it is written */
 	bool failed;
 	char err[256];
 	bool cancel; /* atomic */
@@ -58,8 +60,9 @@ static void *dump_main(void *arg)
 
 	(void)arg;
 	dump.failed = core_write(&s, dump.fd, &dump.cancel, dump.err, sizeof(dump.err));
-	/* A disk may be full only when it is asked to have it. */
-	if (!dump.failed && fdatasync(dump.fd)) {
+	fstat(dump.fd, &dump.st);
+	/* Some file systems say only now that they are full. */
+	if (close(dump.fd) && !dump.failed) {
 		dump.failed = true;
 		snprintf(dump.err, sizeof(dump.err), "cannot write the dump: %s", strerror(errno));
 	}
@@ -71,7 +74,6 @@ static void *dump_main(void *arg)
 static void finish(void)
 {
 	pthread_join(dump.thread, NULL);
-	close(dump.fd);
 	if (dump.consistent)
 		vm_resume(dump.vm);
 }
@@ -80,19 +82,17 @@ static void finish(void)
 static void written(void)
 {
 	u64 n, ticket = dump.ticket;
-	struct stat st = { 0 };
 	char text[300];
 
 	if (read(dump.done_fd, &n, sizeof(n)) != sizeof(n) || !ticket)
 		return;
-	fstat(dump.fd, &st);
 	finish();
 	dump.ticket = 0;
 	if (dump.failed)
 		snprintf(text, sizeof(text), "%s\n", dump.err);
 	else
 		snprintf(text, sizeof(text), "%llu MiB, %llu of them on disk, in %.1f s\n",
-			 (unsigned long long)(st.st_size / MiB), (unsigned long long)(st.st_blocks * 512 / MiB),
+			 (unsigned long long)(dump.st.st_size / MiB), (unsigned long long)(dump.st.st_blocks * 512 / MiB),
 			 (double)(clock_ns() - dump.started) / 1e9);
 	ctl_answer(ticket, !dump.failed, text);
 }
@@ -196,6 +196,13 @@ int dump_file(const char *path, char *err, size_t err_size)
 	return r;
 }
 
+/* die() comes by here: there is no guest yet, and nothing of it. */
+static void remove_unused(void)
+{
+	if (dump.last_path)
+		unlink(dump.last_path);
+}
+
 void dump_prepare(const char *path)
 {
 	struct stat st;
@@ -206,6 +213,7 @@ void dump_prepare(const char *path)
 	if (fstat(dump.last_fd, &st) || !S_ISREG(st.st_mode))
 		die_args("--dump-on-panic %s: not a regular file", path);
 	dump.last_path = path;
+	atexit(remove_unused);
 }
 
 void dump_panicked(bool panicked)

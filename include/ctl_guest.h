@@ -16,6 +16,9 @@ struct vm;
 /* Before the first request; net may be NULL.  Both outlive the socket. */
 void ctl_guest_init(struct vm *vm, struct net *net);
 
+/* Whether the user had it stand still. */
+bool ctl_guest_is_paused(void);
+
 bool ctl_pause(const char *argument, FILE *answer);
 bool ctl_resume(const char *argument, FILE *answer);
 bool ctl_stop(const char *argument, FILE *answer);

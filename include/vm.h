@@ -89,7 +89,7 @@ struct vm {
 	bool stopping; /* atomic: vCPU threads leave their loops */
 	pthread_mutex_t park_lock;
 	pthread_cond_t parked, go_on;
-	unsigned pauses; /* main's, under park_lock: how many want the vCPUs to stand still */
+	unsigned pauses; /* under park_lock: how many want the vCPUs to stand still */
 	int end;      /* atomic, enum vm_end */
 	char why[300]; /* the sentence that goes with it, set before end */
 	pthread_mutex_t end_lock;

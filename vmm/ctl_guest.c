@@ -29,6 +29,11 @@ void ctl_guest_init(struct vm *vm, struct net *net)
 	guest.net = net;
 }
 
+bool ctl_guest_is_paused(void)
+{
+	return guest.paused;
+}
+
 static bool takes_nothing(const char *argument, FILE *f)
 {
 	if (*argument)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "ctl_guest.h"
 #include "kvm_stats.h"
 #include "net.h"
 #include "tap.h"
@@ -27,7 +28,7 @@ static void head(const struct stats *s, struct report *r, const char *schema)
 	report_number(r, "uptime_ns", s->started ? clock_ns() - s->started : 0);
 	report_number(r, "cpus", s->conf->cpus);
 	report_number(r, "memory_bytes", s->conf->mem);
-	report_string(r, "state", s->vm->pauses ? "paused" : "running");
+	report_string(r, "state", ctl_guest_is_paused() ? "paused" : "running");
 }
 
 void stats_write_info(const struct stats *s, FILE *to, enum report_format f)

@@ -6,7 +6,7 @@
 # and the guest goes on.
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
-plan 46
+plan 48
 
 export XDG_RUNTIME_DIR=$T/run # where control sockets are; not nobody's
 mkdir -m 711 "$XDG_RUNTIME_DIR"
@@ -95,6 +95,16 @@ mkdir "$T/small" && mount -t tmpfs -o size=8k none "$T/small"
 is "a full disk is said, and leaves nothing behind" "$("$RINGLET" dump web "$T/small/c" 2>&1; ls "$T/small")" \
 	"ringlet: cannot write the dump: No space left on device"
 umount "$T/small"
+# A client that is ended while it waits, because ringlet has no time for it.
+kill -STOP "${pid[web]}"
+"$RINGLET" dump "$(find "$XDG_RUNTIME_DIR" -name web.sock)" "$T/d/e" 2>/dev/null &
+until_true 10 test -e "$T/d/e"
+kill $!
+wait $!
+is "a client that is ended takes its file with it" "$? $(find "$T/d" -name e)" "143 "
+kill -CONT "${pid[web]}"
+dumps() { [[ $(mine dump web f) == "512 MiB, "* ]]; } # not while the other is being ended
+ok "and harms nobody" until_true 10 dumps
 ctl web pause >/dev/null
 like "one that stands still can be dumped, too" "$(mine ctl web dump d)" "512 MiB, *"$'\n'0
 ctl web resume >/dev/null

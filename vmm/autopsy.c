@@ -19,7 +19,7 @@
 #define CODE_BEFORE 16
 #define CODE_BYTES 32
 #define STACK_SIZE (16 * KiB) /* Linux's, aligned to itself */
-#define CALLERS_MOST 24
+#define CALLERS_MOST 64
 #define TEXT_START 0xffffffff80000000ULL /* of Linux and its modules */
 #define TEXT_END 0xffffffffff000000ULL
 #define RFLAGS_IF (1u << 9)

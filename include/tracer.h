@@ -32,7 +32,7 @@ void tracer_close(void);
 struct trace_file {
 	struct trace_header head;
 	char (*name)[TRACE_NAME]; /* of head.threads threads */
-	struct trace_event *event;
+	struct trace_event *event; /* by time; bytes is the place in the file */
 	size_t n;
 	u64 lost; /* events that found no room */
 	bool complete; /* there was an end */

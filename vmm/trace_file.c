@@ -37,10 +37,12 @@ static int by_time(const void *a, const void *b)
 {
 	const struct trace_event *x = a, *y = b;
 
-	/* Of one time: what begins with others in it comes first. */
+	/* Of one time: what begins with others in it comes first, else as in the file. */
 	if (x->ns != y->ns)
 		return x->ns < y->ns ? -1 : 1;
-	return x->took == y->took ? 0 : x->took > y->took ? -1 : 1;
+	if (x->took != y->took)
+		return x->took > y->took ? -1 : 1;
+	return x->bytes < y->bytes ? -1 : 1;
 }
 
 static bool is_event(const struct trace_file *t, const struct trace_event *e)
@@ -65,6 +67,9 @@ static void sift(struct trace_file *t, size_t n)
 		else
 			t->event[t->n++] = *e;
 	}
+	/* Their sizes are known: they can keep the order for a sort that does not. */
+	for (size_t i = 0; i < t->n; i++)
+		t->event[i].bytes = (u32)i;
 	for (unsigned i = 0; i < t->head.threads; i++)
 		t->lost += lost[i];
 }

@@ -32,7 +32,8 @@ struct sink {
 	size_t filled;
 	u64 in_file; /* bytes, those in the buffer included */
 	u64 n;	     /* records, for messages */
-	int ms;	     /* to doze next time */
+	u64 written; /* bytes since it dozed */
+	int ms;	     /* that it dozed last */
 };
 
 /* Main.  Open a file to write, emptied; wait for a FIFO's reader, or not: -1 and errno. */
@@ -56,7 +57,7 @@ void sink_wrote(struct sink *s, size_t n);
 void sink_flush(struct sink *s);
 /* It cannot go on; said once. */
 void sink_fail(struct sink *s, const char *why);
-/* Sleep a little, longer if there was nothing last time; a reader that goes is noticed. */
-void sink_doze(struct sink *s, bool busy);
+/* Sleep a little, longer if there was nothing to write; a reader that goes is noticed. */
+void sink_doze(struct sink *s);
 
 #endif

@@ -145,18 +145,13 @@ static void put(unsigned pair)
 	stream_take(&pcap.capture[pair].stream);
 }
 
-/* Whether there was anything. */
-static bool drain(void)
+static void drain(void)
 {
-	bool any = false;
 	int pair;
 
-	while (!pcap.sink.failed && (pair = oldest()) >= 0) {
+	while (!pcap.sink.failed && (pair = oldest()) >= 0)
 		put((unsigned)pair);
-		any = true;
-	}
 	sink_flush(&pcap.sink);
-	return any;
 }
 
 static void *writer(void *arg)
@@ -167,11 +162,12 @@ static void *writer(void *arg)
 	sink_begin();
 	begin_file();
 	while (!s->failed) {
-		bool end = sink_must_end(s), any = drain();
+		bool end = sink_must_end(s);
 
+		drain();
 		if (end)
 			break;
-		sink_doze(s, any);
+		sink_doze(s);
 	}
 	end_file();
 	if (s->failed && write(pcap.ended, &one, sizeof(one)) < 0)

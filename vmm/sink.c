@@ -20,8 +20,11 @@
 #include "barrier.h"
 #include "log.h"
 
-#define SLEEP_LEAST_MS 1
+/* Each look costs somebody a processor for a moment: no more often than must be. */
+#define SLEEP_FULL_MS 1
+#define SLEEP_BUSY_MS 4
 #define SLEEP_MOST_MS 16
+#define FULL MiB /* so much at once may soon be more than there is room for */
 #define PATIENCE_MS 1000 /* with a reader that takes nothing, at the end */
 #define NICE 10
 
@@ -47,8 +50,8 @@ int sink_start(struct sink *s, const char *thread, void *(*main_loop)(void *))
 
 	s->stop = s->failed = false;
 	s->filled = 0;
-	s->in_file = s->n = 0;
-	s->ms = SLEEP_LEAST_MS;
+	s->in_file = s->n = s->written = 0;
+	s->ms = SLEEP_BUSY_MS;
 	s->buffer = malloc(SINK_BUFFER);
 	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!s->buffer || s->wake < 0) {
@@ -155,13 +158,18 @@ void sink_wrote(struct sink *s, size_t n)
 {
 	s->filled += n;
 	s->in_file += n;
+	s->written += n;
 }
 
-void sink_doze(struct sink *s, bool busy)
+void sink_doze(struct sink *s)
 {
 	struct pollfd p[2] = { { .fd = s->wake, .events = POLLIN }, { .fd = s->on_disk ? -1 : s->fd } };
 
-	s->ms = busy ? SLEEP_LEAST_MS : MIN(2 * s->ms, SLEEP_MOST_MS);
+	if (!s->written)
+		s->ms = MIN(2 * s->ms, SLEEP_MOST_MS);
+	else
+		s->ms = s->written < FULL ? SLEEP_BUSY_MS : SLEEP_FULL_MS;
+	s->written = 0;
 	if (poll(p, 2, s->ms) > 0 && p[1].revents & (POLLERR | POLLHUP))
 		sink_fail(s, "its reader is gone");
 }

@@ -119,19 +119,16 @@ static void write_lost(void)
 	}
 }
 
-static bool drain(void)
+static void drain(void)
 {
 	struct stream *s;
-	bool any = false;
 
 	while (!tracer.sink.failed && (s = oldest())) {
 		write_event(stream_peek(s));
 		stream_take(s);
-		any = true;
 	}
 	write_lost();
 	sink_flush(&tracer.sink);
-	return any;
 }
 
 static void *writer(void *arg)
@@ -141,11 +138,12 @@ static void *writer(void *arg)
 	sink_begin();
 	write_header();
 	while (!s->failed) {
-		bool end = sink_must_end(s), any = drain();
+		bool end = sink_must_end(s);
 
+		drain();
 		if (end)
 			break;
-		sink_doze(s, any);
+		sink_doze(s);
 	}
 	write_event(&(struct trace_event){ .bytes = sizeof(struct trace_event), .ns = clock_ns(), .a = s->n,
 					   .type = TRACE_END });

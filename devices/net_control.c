@@ -444,7 +444,7 @@ unsigned control_serve(struct net_worker *w)
 		}
 		virtq_add_used(w->control, chain.head, answer(w, &chain, iov));
 		if (w->watched)
-			watch_publishing(w, w->control);
+			watch_publishing(w, w->control, NULL);
 		virtq_publish(w->control);
 	}
 	if (w->control->decided == w->control->published)

@@ -67,27 +67,38 @@ void watch_slept(struct net_worker *w, u64 since, enum engine_event_type woken_b
 		trace_put_since(t, TRACE_SLEEP, since, 0, by[woken_by]);
 }
 
-void watch_publishing(struct net_worker *w, const struct virtq *vq)
+static void publishing(struct net_worker *w, const struct virtq *vq)
 {
-	struct trace *t = traces(w, TRACE_VQ);
 	u16 n = vq ? (u16)(vq->used_idx - vq->published) : 0;
 
-	if (t && n)
-		trace_put(t, TRACE_BATCH, queue_of(w, vq), batches_of(vq) + 1, n, 0);
+	if (!n)
+		return;
+	w->published_at = w->published_at ? w->published_at : clock_ns();
+	trace_put_at(w->trace, w->published_at, TRACE_BATCH, queue_of(w, vq), batches_of(vq) + 1, n);
 }
 
+void watch_publishing(struct net_worker *w, const struct virtq *a, const struct virtq *b)
+{
+	w->published_at = 0;
+	if (!traces(w, TRACE_VQ))
+		return;
+	publishing(w, a);
+	publishing(w, b);
+}
+
+/* A decision is made at once, if it is made then: one look at the clock is enough. */
 void watch_decided(struct net_worker *w, const struct virtq *vq, enum net_fate fate)
 {
+	static const u8 types[] = {
+		[NET_FATE_DEFERRED] = TRACE_DEFERRED,
+		[NET_FATE_RAISED] = TRACE_RAISED,
+		[NET_FATE_SUPPRESSED] = TRACE_SUPPRESSED,
+	};
 	struct trace *t = traces(w, TRACE_IRQ);
 
-	if (!t)
-		return;
-	if (fate == NET_FATE_RAISED)
-		trace_put(t, TRACE_RAISED, queue_of(w, vq), batches_of(vq), 0, 0);
-	else if (fate == NET_FATE_SUPPRESSED)
-		trace_put(t, TRACE_SUPPRESSED, queue_of(w, vq), batches_of(vq), 0, 0);
-	else if (fate == NET_FATE_DEFERRED)
-		trace_put(t, TRACE_DEFERRED, queue_of(w, vq), batches_of(vq), 0, 0);
+	if (t && types[fate])
+		trace_put_at(t, w->published_at ? w->published_at : clock_ns(), types[fate], queue_of(w, vq),
+			     batches_of(vq), 0);
 }
 
 void watch_interrupt(struct net_worker *w)

@@ -28,8 +28,8 @@ static enum engine_event_type handle_events(struct net_worker *w);
 /* Where no interrupt is to be thought of. */
 static void publish(struct net_worker *w, struct virtq *vq)
 {
-	if (vq && w->watched)
-		watch_publishing(w, vq);
+	if (w->watched)
+		watch_publishing(w, vq, NULL);
 	if (vq)
 		virtq_publish(vq);
 }
@@ -401,10 +401,8 @@ static inline __attribute__((always_inline)) void interrupt(struct net_worker *w
 	enum net_fate rx_fate, tx_fate;
 	bool raise;
 
-	if (watched) {
-		watch_publishing(w, rx->vq);
-		watch_publishing(w, tx->vq);
-	}
+	if (watched)
+		watch_publishing(w, rx->vq, tx->vq);
 	if (rx->vq)
 		virtq_publish(rx->vq);
 	if (tx->vq)

@@ -168,6 +168,7 @@ struct net_worker {
 	bool watched; /* somebody wants to see each packet: looked at once a round */
 	struct capture *capture; /* for whom, or NULL */
 	struct trace *trace;	 /* or for whom, or NULL */
+	u64 published_at;	 /* for the trace: in this call, ns, or 0 */
 
 	pthread_t thread;
 	const u16 *cpus;
@@ -280,8 +281,8 @@ void watch_slept(struct net_worker *w, u64 since, enum engine_event_type woken_b
 void watch_change(struct net_worker *w);
 /* The rings are gone: nothing will be decided any more. */
 void watch_stopped(struct net_worker *w);
-/* What was used of a ring is about to be published. */
-void watch_publishing(struct net_worker *w, const struct virtq *vq);
+/* What was used of the rings, which may be NULL, is about to be published. */
+void watch_publishing(struct net_worker *w, const struct virtq *a, const struct virtq *b);
 /* Decided, for all that was published; if so an interrupt comes now. */
 void watch_decided(struct net_worker *w, const struct virtq *vq, enum net_fate fate);
 void watch_interrupt(struct net_worker *w);

@@ -30,6 +30,12 @@ void trace_put(struct trace *t, enum trace_type type, u8 queue, u64 a, u32 b, u8
 				      .type = (u8)type, .thread = t->thread, .queue = queue, .detail = detail });
 }
 
+void trace_put_at(struct trace *t, u64 ns, enum trace_type type, u8 queue, u64 a, u32 b)
+{
+	put(t, &(struct trace_event){ .bytes = sizeof(struct trace_event), .ns = ns, .a = a, .b = b,
+				      .type = (u8)type, .thread = t->thread, .queue = queue });
+}
+
 void trace_put_since(struct trace *t, enum trace_type type, u64 since, u64 a, u32 b)
 {
 	u64 took = clock_ns() - since;

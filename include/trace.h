@@ -89,6 +89,8 @@ struct trace {
 
 /* Its thread: now; there is room or it is lost. */
 void trace_put(struct trace *t, enum trace_type type, u8 queue, u64 a, u32 b, u8 detail);
+/* The same at a time that is known already. */
+void trace_put_at(struct trace *t, u64 ns, enum trace_type type, u8 queue, u64 a, u32 b);
 /* The same for what began then and has just ended. */
 void trace_put_since(struct trace *t, enum trace_type type, u64 since, u64 a, u32 b);
 

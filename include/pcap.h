@@ -41,8 +41,8 @@ int pcap_open(const char *file, bool wait, char *err, size_t err_size) MUST_CHEC
 /* Begin to write there.  0, or -1, a sentence, and it is closed. */
 int pcap_begin(char *err, size_t err_size) MUST_CHECK;
 
-/* Both of it, while the guest runs, with a file's whole name. */
-int pcap_start(const char *file, char *err, size_t err_size) MUST_CHECK;
+/* The same while the guest runs, with what somebody opened, which is taken over. */
+int pcap_start(int fd, char *err, size_t err_size) MUST_CHECK;
 /*
  * Write what there is and close it; a reader that takes nothing is waited for
  * a second.  Says why if it had ended before.
@@ -50,7 +50,7 @@ int pcap_start(const char *file, char *err, size_t err_size) MUST_CHECK;
 void pcap_stop(void);
 bool pcap_is_on(void);
 
-/* The control socket's "pcap start FILE" and "pcap stop". */
+/* The control socket's "pcap start", with a descriptor, and "pcap stop". */
 bool pcap_command(const char *argument, FILE *answer);
 
 #endif

@@ -9,7 +9,7 @@
 # for what only that sends: segments to be cut up later.
 . "$(dirname "$0")/lib.sh"
 lab=${1:-}
-if [ -n "$lab" ]; then in_lab "$@"; plan 8; else in_sandbox "$@"; plan 39; fi
+if [ -n "$lab" ]; then in_lab "$@"; plan 8; else in_sandbox "$@"; plan 40; fi
 
 NET=tap=tap1,ip=10.0.1.1/24,guest_ip=10.0.1.2
 GUEST=10.0.1.2
@@ -185,20 +185,16 @@ down gone
 
 # --- at any time ---
 
-ask() {
-	perl -MSocket -e '
-		socket my $s, AF_UNIX, SOCK_STREAM, 0 or die;
-		connect $s, pack_sockaddr_un($ARGV[0]) or die "connect: $!";
-		syswrite $s, "$ARGV[1]\n"; shutdown $s, 1;
-		print while <$s>' "$T/s.sock" "$1"
-}
-mkdir -m 777 "$T/any"
-up any snaplen=200 --sock "$T/s.sock" --user root
+ask() { "$RINGLET" ctl "$T/s.sock" "$@" 2>&1; }
+mkdir "$T/any"
+up any snaplen=200 --sock "$T/s.sock"
 pings 5 -i 0.01 >/dev/null
-like "it begins when it is asked to" "$(ask "pcap start $T/any/1")" "*ok *started: $T/any/1"
+like "it begins when it is asked to" "$(ask pcap start "$T/any/1")" "started: $T/any/1"
 pings 5 -i 0.01 >/dev/null
-like "and ends" "$(ask "pcap stop")" "*ok *stopped: $T/any/1"
+like "and ends" "$(ask pcap stop)" "stopped: $T/any/1"
 pings 5 -i 0.01 >/dev/null
+is "not into a file that is there already" "$(ask pcap start "$T/any/1")" \
+	"ringlet: $T/any/1 is there already: remove it, or choose another name"
 is "what passed in between is in the file" "$(count "$T/any/1" "icmp.type == 8") $(count "$T/any/1" "icmp.type == 0")" "5 5"
 down any
 

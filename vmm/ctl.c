@@ -364,9 +364,10 @@ static bool receive(struct client *c)
 
 int ctl_take_fd(void)
 {
-	int fd = ctl.asking->passed;
+	int fd = ctl.asking ? ctl.asking->passed : -1;
 
-	ctl.asking->passed = -1;
+	if (fd >= 0)
+		ctl.asking->passed = -1;
 	return fd;
 }
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -458,7 +459,15 @@ static void killed(int signo)
 static int make_file(const char *name)
 {
 	int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	struct stat st;
 
+	/* Who has made a FIFO waits for us, or comes. */
+	if (fd < 0 && errno == EEXIST && !stat(name, &st) && S_ISFIFO(st.st_mode)) {
+		fd = open(name, O_WRONLY | O_CLOEXEC);
+		if (fd >= 0)
+			return fd;
+		errno = EPERM;
+	}
 	if (fd < 0 && errno == EEXIST)
 		die_args("%s is there already: remove it, or choose another name", name);
 	if (fd < 0)
@@ -492,7 +501,7 @@ static bool send_with_file(int fd, const char *line, int file)
 /* The last word of these is a file to be written. */
 static bool writes_file(char *const *words)
 {
-	return !strcmp(words[0], "dump");
+	return !strcmp(words[0], "dump") || (!strcmp(words[0], "pcap") && words[1] && !strcmp(words[1], "start"));
 }
 
 /* The words as a line; without the file, which is *file. */
@@ -511,7 +520,7 @@ static void make_line(char *const *words, char line[CTL_LINE], const char **file
 			die_args("'%.20s...': no request is that long", words[0]);
 	}
 	if (writes_file(words) && !*file)
-		die_args("%s: the name of a file is expected behind it", words[0]);
+		die_args("%s%s: the name of a file is expected behind it", words[0], words[1] ? " start" : "");
 	strcpy(line + n, "\n");
 }
 

@@ -23,6 +23,7 @@
 
 #include "barrier.h"
 #include "clock.h"
+#include "ctl.h"
 #include "log.h"
 #include "net.h"
 #include "pcapng.h"
@@ -261,17 +262,36 @@ int pcap_begin(char *err, size_t err_size)
 	return 0;
 }
 
-int pcap_start(const char *file, char *err, size_t err_size)
+/* Its name is for messages only. */
+static void adopt(int fd)
 {
+	char link[32];
+	struct stat st;
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, pcap.sink.name, sizeof(pcap.sink.name) - 1);
+	pcap.sink.name[MAX(n, 0)] = '\0';
+	pcap.sink.on_disk = !fstat(fd, &st) && S_ISREG(st.st_mode);
+	pcap.fd[0] = fd;
+	pcap.n_files = 1;
+}
+
+int pcap_start(int fd, char *err, size_t err_size)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (setup.net && !pcap.on && flags >= 0 && (flags & O_ACCMODE) != O_RDONLY) {
+		adopt(fd);
+		return pcap_begin(err, err_size);
+	}
+	if (fd >= 0)
+		close(fd);
 	if (!setup.net)
 		return FAIL("the guest has no network device");
 	if (pcap.on)
 		return FAIL("packets are being captured to %s; stop that first", pcap.sink.name);
-	if (*file != '/')
-		return FAIL("'%s' is not a file's whole name, beginning with a slash", file);
-	if (pcap_open(file, false, err, err_size))
-		return -1;
-	return pcap_begin(err, err_size);
+	return FAIL("a file or FIFO, open for writing, must come with the request");
 }
 
 void pcap_stop(void)
@@ -309,14 +329,14 @@ bool pcap_command(const char *argument, FILE *answer)
 		pcap_stop();
 		return true;
 	}
-	if (strncmp(argument, "start ", 6)) {
+	if (strcmp(argument, "start")) {
 		fprintf(answer, "pcap: write 'pcap start FILE' or 'pcap stop'\n");
 		return false;
 	}
-	if (pcap_start(argument + 6, err, sizeof(err))) {
+	if (pcap_start(ctl_take_fd(), err, sizeof(err))) {
 		fprintf(answer, "%s\n", err);
 		return false;
 	}
-	fprintf(answer, "started: %s\n", argument + 6);
+	fprintf(answer, "started: %s\n", pcap.sink.name);
 	return true;
 }

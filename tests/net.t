@@ -15,7 +15,7 @@ in_lab "$@"
 . tests/traffic.sh
 plan 54
 
-MIB=64
+MIB=24
 
 # --- tools ---
 

@@ -242,7 +242,7 @@ static const char *written(u64 slide)
 
 static void how_it_got_there(void)
 {
-	const u64 call = TEXT + GUEST_LOW + 0x150000, call2 = call + 0x100, none = call + 0x200;
+	const u64 call = TEXT + GUEST_LOW + 0x150000, call2 = call + 0x100, none = call + 0x200, thunk = call + 0x300;
 	char names[300];
 	const char *text;
 
@@ -250,14 +250,18 @@ static void how_it_got_there(void)
 	/* A call, an indirect one, and what is none. */
 	memcpy(guest_at(&g, call - TEXT - 5), "\xe8\x11\x22\x33\x44", 5);
 	memcpy(guest_at(&g, call2 - TEXT - 2), "\xff\xd0", 2);
+	memcpy(guest_at(&g, thunk - TEXT - 5), "\xe8\x11\x22\x33\x44", 5);
 	memcpy(guest_at(&g, cpu.regs.rip - TEXT), "\x0f\x0b", 2);
 	put(STACK, 0x1234);
 	put(STACK + 8, call);
 	put(STACK + 16, none);
-	put(STACK + 24, call2);
+	put(STACK + 24, thunk);
+	put(STACK + 32, call2);
 	put(STACK + 0x4000, call2 + 1); /* another task's stack */
-	snprintf(names, sizeof(names), "%llx T oops\n%llx t caller\nffffffff81e00000 T entry_SYSCALL_64\n",
-		 (unsigned long long)(TEXT + GUEST_LOW + 0x100000 - SLIDE), (unsigned long long)(call - 0x10 - SLIDE));
+	snprintf(names, sizeof(names),
+		 "%llx T oops\n%llx t caller\n%llx T srso_return_thunk\nffffffff81e00000 T entry_SYSCALL_64\n",
+		 (unsigned long long)(TEXT + GUEST_LOW + 0x100000 - SLIDE), (unsigned long long)(call - 0x10 - SLIDE),
+		 (unsigned long long)(thunk - 5 - SLIDE));
 	open_text(names);
 	CHECK(s);
 	CHECK_EQ(autopsy_slide(s, &cpu, 1), SLIDE);
@@ -266,11 +270,11 @@ static void how_it_got_there(void)
 	CHECK_HAS(text, "RSP ffffffff80110000\n");
 	CHECK_HAS(text, "00 00 <0f> 0b 00");
 	CHECK_HAS(text, "as the stack tells:\n    caller+0x10 ?\n    caller+0x110 ?\n");
-	CHECK(!strstr(text, "caller+0x210"));
+	CHECK(!strstr(text, "caller+0x210") && !strstr(text, "thunk"));
 	/* Without names there are numbers. */
 	symbols_free(s);
 	s = NULL;
-	CHECK_HAS(written(0), "    0xffffffff80250000 ?\n    0xffffffff80250100 ?\n");
+	CHECK_HAS(written(0), "    0xffffffff80250000 ?\n    0xffffffff80250300 ?\n    0xffffffff80250100 ?\n");
 	/* A program's stack is its own. */
 	cpu.sregs.cs.dpl = 3;
 	CHECK_HAS(written(0), ", in a program\n");

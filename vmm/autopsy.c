@@ -64,6 +64,15 @@ static bool is_behind_call(const struct mem *m, const struct cpu_state *c, u64 a
 	return false;
 }
 
+/* Each function of a kernel with mitigations returns by way of one: they are everywhere. */
+static bool is_thunk(const struct symbols *s, u64 address)
+{
+	u64 offset;
+	const char *name = s ? symbols_at(s, address, &offset) : NULL;
+
+	return name && strstr(name, "return_thunk");
+}
+
 static void write_callers(FILE *f, const struct mem *m, const struct cpu_state *c, const struct symbols *s, u64 slide)
 {
 	u64 at = c->regs.rsp & ~7ULL, end = (at | (STACK_SIZE - 1)) + 1, word;
@@ -74,7 +83,7 @@ static void write_callers(FILE *f, const struct mem *m, const struct cpu_state *
 		u64 offset;
 
 		if (word < TEXT_START || word >= TEXT_END || (s && !symbols_at(s, word - slide, &offset)) ||
-		    !is_behind_call(m, c, word))
+		    is_thunk(s, word - slide) || !is_behind_call(m, c, word))
 			continue;
 		if (!n++)
 			fprintf(f, "  called from, as far as the stack tells:\n");

@@ -42,7 +42,7 @@ enum vm_end {
  * Why a vCPU came back to us, how often, and how long that took, in ns; which
  * registers it was for.  Names are in exits.c.  Its thread's own, see counter.h.
  */
-#define EXIT_REASONS 10
+#define EXIT_REASONS 11
 #define EXIT_REGISTERS 33
 struct exit_counters {
 	u64 exits[EXIT_REASONS], ns[EXIT_REASONS];
@@ -58,7 +58,10 @@ struct vcpu {
 	size_t run_size;
 	pthread_t thread;
 	bool started;
-	bool parked; /* under park_lock: it stands still, see vm_pause() */
+	/* All under park_lock. */
+	bool parked;  /* it stands still, see vm_pause() */
+	bool exempt;  /* from one of the pauses, see vm_release() */
+	bool trapped; /* by KVM_EXIT_DEBUG: it stands still until vcpu_untrap() */
 	int cpu; /* host processor to run on, -1: any */
 	struct kvm_stats *stats; /* main's; NULL: this KVM has none */
 	struct trace *trace; /* its thread's, or NULL; constant while it runs */
@@ -90,6 +93,7 @@ struct vm {
 	pthread_mutex_t park_lock;
 	pthread_cond_t parked, go_on;
 	unsigned pauses; /* under park_lock: how many want the vCPUs to stand still */
+	int debug_fd; /* eventfd: a vCPU trapped; -1: there is no debugger */
 	int end;      /* atomic, enum vm_end */
 	char why[300]; /* the sentence that goes with it, set before end */
 	pthread_mutex_t end_lock;
@@ -115,13 +119,20 @@ void vm_stop(struct vm *vm);
 void vm_close(struct vm *vm);
 
 /*
- * Main thread, between vm_start() and vm_stop(): have every vCPU stand still,
- * and on again.  Calls nest.  In between main may use the vCPUs' descriptors:
- * no access of the guest's is half done, registers can be read and set.  Device
- * threads go on.
+ * Main thread, until vm_stop(): have every vCPU stand still, and on again.
+ * Calls nest.  In between main may use the vCPUs' descriptors: no access of
+ * the guest's is half done, registers can be read and set.  Device threads go
+ * on.  A pause before vm_start(): that is how they start.
  */
 void vm_pause(struct vm *vm);
 void vm_resume(struct vm *vm);
+/*
+ * Main thread, a debugger's in a pause of its own: let those vCPUs, bit i for
+ * vCPU i, go on while the others stand, unless somebody else has a pause, too;
+ * and have them stand again.
+ */
+void vm_release(struct vm *vm, u32 which);
+void vm_recall(struct vm *vm);
 
 /* Any thread: the guest has ended.  Only the first call counts. */
 void vm_end(struct vm *vm, enum vm_end how, const char *fmt, ...) PRINTF(3, 4);
@@ -139,6 +150,13 @@ void vcpu_start(struct vcpu *c);
 /* Make KVM_RUN return, now or when it is called next. */
 void vcpu_kick(struct vcpu *c);
 void vcpu_join(struct vcpu *c);
+/*
+ * A debugger's: whether it stopped by KVM_EXIT_DEBUG, of which c->run->debug
+ * tells more until it goes on; vm->debug_fd says that one did.  untrap lets it
+ * go on, unless it is paused.
+ */
+bool vcpu_trapped(struct vcpu *c);
+void vcpu_untrap(struct vcpu *c);
 void vcpu_close(struct vcpu *c);
 
 /*

@@ -43,6 +43,7 @@ static void reasons(void)
 	CHECK_STR(exit_reason_name(exit_reason(KVM_EXIT_MMIO)), "mmio");
 	CHECK_STR(exit_reason_name(exit_reason(KVM_EXIT_INTR)), "intr");
 	CHECK_STR(exit_reason_name(exit_reason(KVM_EXIT_FAIL_ENTRY)), "fail_entry");
+	CHECK_STR(exit_reason_name(exit_reason(KVM_EXIT_DEBUG)), "debug");
 	CHECK_STR(exit_reason_name(exit_reason(12345)), "other");
 	CHECK_STR(exit_reason_name(exit_reason(~0u)), "other");
 }

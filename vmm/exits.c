@@ -20,6 +20,7 @@ static const struct {
 	{ KVM_EXIT_HLT, "hlt" },
 	{ KVM_EXIT_IRQ_WINDOW_OPEN, "irq_window_open" },
 	{ KVM_EXIT_IOAPIC_EOI, "ioapic_eoi" },
+	{ KVM_EXIT_DEBUG, "debug" },
 	{ KVM_EXIT_SHUTDOWN, "shutdown" },
 	{ KVM_EXIT_INTERNAL_ERROR, "internal_error" },
 	{ KVM_EXIT_FAIL_ENTRY, "fail_entry" },

@@ -122,6 +122,39 @@ static void internal_error(struct vcpu *c)
 	       x86_kvm_is_software() ? ": " SOFTWARE_KVM_ADVICE : "");
 }
 
+/*
+ * Somebody called, or it trapped.  KVM_RUN has been entered and left since the
+ * last exit was handled, or this one is KVM_EXIT_DEBUG: KVM has finished the
+ * instruction which caused it.
+ */
+static void stand_still(struct vcpu *c)
+{
+	struct vm *vm = c->vm;
+
+	pthread_mutex_lock(&vm->park_lock);
+	while ((vm->pauses > c->exempt || c->trapped) && !LOAD_ONCE(&vm->stopping)) {
+		c->parked = true;
+		pthread_cond_signal(&vm->parked);
+		pthread_cond_wait(&vm->go_on, &vm->park_lock);
+	}
+	c->parked = false;
+	if (!LOAD_ONCE(&vm->stopping))
+		STORE_ONCE(&c->run->immediate_exit, 0);
+	pthread_mutex_unlock(&vm->park_lock);
+}
+
+/* Main, who has the debugger, is to look at it; it lets it go on. */
+static void trap(struct vcpu *c)
+{
+	const u64 one = 1;
+
+	pthread_mutex_lock(&c->vm->park_lock);
+	c->trapped = true;
+	pthread_mutex_unlock(&c->vm->park_lock);
+	if (write(c->vm->debug_fd, &one, sizeof(one)) == sizeof(one))
+		stand_still(c);
+}
+
 /* True to go on. */
 static bool handle_exit(struct vcpu *c)
 {
@@ -138,6 +171,9 @@ static bool handle_exit(struct vcpu *c)
 	case KVM_EXIT_IOAPIC_EOI: /* only level interrupts have one: none is ours */
 	case KVM_EXIT_HLT:	  /* KVM's local APIC handles it; again if not */
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
+		return true;
+	case KVM_EXIT_DEBUG:
+		trap(c);
 		return true;
 	case KVM_EXIT_SHUTDOWN:
 		vm_end(c->vm, VM_CRASH, "triple fault on vCPU %u", c->index);
@@ -168,26 +204,6 @@ static bool take_exit(struct vcpu *c)
 	if (c->trace && c->trace->classes & TRACE_EXITS)
 		trace_put_since(c->trace, TRACE_EXIT, start, reason, 0);
 	return on;
-}
-
-/*
- * Somebody called.  KVM_RUN has been entered and left since the last exit was
- * handled, so that KVM has finished the instruction which caused it.
- */
-static void stand_still(struct vcpu *c)
-{
-	struct vm *vm = c->vm;
-
-	pthread_mutex_lock(&vm->park_lock);
-	while (vm->pauses && !LOAD_ONCE(&vm->stopping)) {
-		c->parked = true;
-		pthread_cond_signal(&vm->parked);
-		pthread_cond_wait(&vm->go_on, &vm->park_lock);
-	}
-	c->parked = false;
-	if (!LOAD_ONCE(&vm->stopping))
-		STORE_ONCE(&c->run->immediate_exit, 0);
-	pthread_mutex_unlock(&vm->park_lock);
 }
 
 static void *vcpu_main(void *arg)
@@ -231,6 +247,7 @@ void vcpu_start(struct vcpu *c)
 	int err;
 
 	sigaction(KICK_SIGNAL, &sa, NULL);
+	STORE_ONCE(&c->run->immediate_exit, !!c->vm->pauses);
 	sigfillset(&all);
 	sigdelset(&all, KICK_SIGNAL);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -250,6 +267,24 @@ void vcpu_kick(struct vcpu *c)
 	/* Before or after it enters KVM_RUN: one of the two gets it out. */
 	STORE_ONCE(&c->run->immediate_exit, 1);
 	pthread_kill(c->thread, KICK_SIGNAL);
+}
+
+bool vcpu_trapped(struct vcpu *c)
+{
+	bool trapped;
+
+	pthread_mutex_lock(&c->vm->park_lock);
+	trapped = c->trapped;
+	pthread_mutex_unlock(&c->vm->park_lock);
+	return trapped;
+}
+
+void vcpu_untrap(struct vcpu *c)
+{
+	pthread_mutex_lock(&c->vm->park_lock);
+	c->trapped = false;
+	pthread_cond_broadcast(&c->vm->go_on);
+	pthread_mutex_unlock(&c->vm->park_lock);
 }
 
 void vcpu_join(struct vcpu *c)

@@ -132,7 +132,7 @@ void vm_open(struct vm *vm, unsigned ncpus)
 	pthread_cond_init(&vm->go_on, NULL);
 	for (unsigned i = 0; i < IOAPIC_PINS; i++)
 		vm->line[i] = -1;
-	vm->serial_irq = vm->ack_fd = -1;
+	vm->serial_irq = vm->ack_fd = vm->debug_fd = -1;
 	vm->wake_fd = new_eventfd();
 	vm->kvm_fd = open_kvm();
 	do
@@ -306,23 +306,47 @@ void vm_stop(struct vm *vm)
 		vcpu_join(&vm->vcpu[i]);
 }
 
+/* Call them, and wait until each stands that is to; park_lock is held. */
+static void wait_parked(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->ncpus; i++)
+		vcpu_kick(&vm->vcpu[i]);
+	for (unsigned i = 0; i < vm->ncpus; i++)
+		while (vm->vcpu[i].started && !vm->vcpu[i].parked && vm->pauses > vm->vcpu[i].exempt)
+			pthread_cond_wait(&vm->parked, &vm->park_lock);
+}
+
 void vm_pause(struct vm *vm)
 {
 	pthread_mutex_lock(&vm->park_lock);
 	vm->pauses++;
-	for (unsigned i = 0; i < vm->ncpus; i++)
-		vcpu_kick(&vm->vcpu[i]);
-	for (unsigned i = 0; i < vm->ncpus; i++)
-		while (!vm->vcpu[i].parked)
-			pthread_cond_wait(&vm->parked, &vm->park_lock);
+	wait_parked(vm);
 	pthread_mutex_unlock(&vm->park_lock);
 }
 
 void vm_resume(struct vm *vm)
 {
 	pthread_mutex_lock(&vm->park_lock);
-	if (!--vm->pauses)
-		pthread_cond_broadcast(&vm->go_on);
+	vm->pauses--;
+	pthread_cond_broadcast(&vm->go_on);
+	pthread_mutex_unlock(&vm->park_lock);
+}
+
+void vm_release(struct vm *vm, u32 which)
+{
+	pthread_mutex_lock(&vm->park_lock);
+	for (unsigned i = 0; i < vm->ncpus; i++)
+		vm->vcpu[i].exempt = which >> i & 1;
+	pthread_cond_broadcast(&vm->go_on);
+	pthread_mutex_unlock(&vm->park_lock);
+}
+
+void vm_recall(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->park_lock);
+	for (unsigned i = 0; i < vm->ncpus; i++)
+		vm->vcpu[i].exempt = false;
+	wait_parked(vm);
 	pthread_mutex_unlock(&vm->park_lock);
 }
 

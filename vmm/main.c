@@ -25,6 +25,7 @@
 #include "dump.h"
 #include "guests.h"
 #include "initramfs.h"
+#include "inspect.h"
 #include "link.h"
 #include "log.h"
 #include "net.h"
@@ -295,6 +296,13 @@ static const struct ctl_command commands[] = {
 	{ "link", "up|down  the network's carrier", ctl_link },
 	{ "dump", "[consistent]  the guest's memory, into the file that comes along", ctl_dump },
 	{ "irq", "POLICY  when to interrupt for packets, as in --net", ctl_irq },
+	{ "vq", "[[DEVICE.]QUEUE]  the rings", inspect_vq },
+	{ "net", "what the network device has counted and negotiated", inspect_net },
+	{ "interrupts", "the I/O APIC and the local APICs", inspect_interrupts },
+	{ "exits", "why the processors left the guest", inspect_exits },
+	{ "registers", "[VCPU]  the processors' registers", inspect_registers },
+	{ "mem", "[VCPU]  which addresses its page tables map", inspect_mem },
+	{ "phys", "ADDRESS [COUNT]  bytes of guest-physical memory", inspect_phys },
 	{ NULL },
 };
 
@@ -487,6 +495,7 @@ static int run(void)
 		watchdog_open(&vm, conf.watchdog, conf.watchdog_ends, symbols);
 	stats.net = net;
 	stats.started = clock_ns();
+	inspect_open(&stats);
 	vm_start(&vm, conf.pin.cpu, conf.pin.n);
 	ctl_guest_init(&vm, net);
 	ctl_serve(commands);

@@ -60,6 +60,15 @@ struct conf_stats {
 	const char *file; /* NULL: standard error */
 };
 
+/* Where gdb can connect. */
+struct conf_gdb {
+	bool on;
+	bool stopped;	  /* the guest is not to run before gdb says so */
+	const char *path; /* of a Unix socket; NULL: a TCP port */
+	u32 address;	  /* network byte order */
+	u16 port;	  /* 0: any that is free */
+};
+
 /* What VERB_STAT, VERB_LIST, VERB_CTL and (json) VERB_PROBE go by, and nothing else. */
 struct conf_client {
 	const char *guest; /* name, process or socket; NULL: the only one; in argv */
@@ -108,6 +117,7 @@ struct conf {
 	bool watchdog_ends;   /* and a guest that hangs is ended */
 	const char *name;     /* of the guest, NULL: by its process */
 	const char *sock;     /* where its control socket is to be, NULL: see ctl.h */
+	struct conf_gdb gdb;
 	bool dry_run;
 	bool verbose;
 	struct conf_client client;

@@ -409,6 +409,20 @@ static void bad_watching(void)
 	refused_whole("ctl -x db help", "unknown option '-x' of ringlet ctl; a guest's name is expected");
 }
 
+static void bad_debugging(void)
+{
+	refused("--gdb 1234", "--gdb 1234: not tcp:[ADDRESS:]PORT or unix:PATH, like tcp:1234");
+	refused("--gdb unix:", "--gdb unix:: not tcp:[ADDRESS:]PORT or unix:PATH, like tcp:1234");
+	refused("--gdb tcp:", "--gdb tcp:: '' is not a port, 0 to 65535; write it like tcp:1234");
+	refused("--gdb tcp:65536", "--gdb tcp:65536: '65536' is not a port, 0 to 65535; write it like tcp:1234");
+	refused("--gdb tcp:1.2.3:5", "--gdb tcp:1.2.3:5: '1.2.3' is not an IPv4 address; write it like tcp:127.0.0.1:1234");
+	refused("--gdb tcp:1.2.3.4.5.6.7.8.9.0:5",
+		"--gdb tcp:1.2.3.4.5.6.7.8.9.0:5: '1.2.3.4.5.6.7.8.9.0' is not an IPv4 address; "
+		"write it like tcp:127.0.0.1:1234");
+	refused("-S", "-S: without gdb nobody could start the guest; write -s -S");
+	refused("-s=1", "option '-s' takes no value; leave '=1' away");
+}
+
 /*
  * Good command lines with a few letters changed: they are taken, or refused
  * with one line and the right status; a sanitizer watches for the rest.
@@ -420,6 +434,7 @@ static void scribbled(void)
 		"vmlinux --net mode=tap,tap=t0,mac=02:00:00:00:00:01,ip=10.0.0.1/24,cpus=1,2-3",
 		"vmlinux -n guest_ip=10.0.0.2,mtu=1500,queue_size=256,io=poll,fd=7 -append x=y",
 		"vmlinux --name web --sock /run/web --stats=json:out --stats",
+		"vmlinux -s -S --gdb tcp:127.0.0.1:99 --gdb unix:x",
 		"stat -i 2 web -c 3 --json",
 		"vmlinux -n queues=4,irq=delay:50,tso=off,mq=on,event_idx=off,cpus=1,2,uso=on",
 	};
@@ -470,6 +485,7 @@ int main(void)
 		{ "what is not a unicast MAC address is refused", bad_macs },
 		{ "addresses that cannot work are refused", bad_addresses },
 		{ "a wrong format or name is refused with what is possible", bad_reports },
+		{ "where gdb cannot connect is refused", bad_debugging },
 		{ "what stat, list and ctl do not know is refused", bad_watching },
 		{ "scribbled command lines are taken, or refused with one line", scribbled },
 	};

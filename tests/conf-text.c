@@ -142,6 +142,11 @@ static void random_conf(struct conf *c)
 		c->net.chaos.millionth[i] = below(2) ? below(CHAOS_ALWAYS + 1) : 0;
 	c->watchdog = below(2) ? 1 + below(86400) : 0;
 	c->watchdog_ends = c->watchdog && below(2);
+	c->gdb.on = below(2);
+	c->gdb.stopped = c->gdb.on && below(2);
+	c->gdb.path = c->gdb.on && below(2) ? random_text() : NULL;
+	c->gdb.port = c->gdb.on && !c->gdb.path ? below(65536) : 0;
+	c->gdb.address = c->gdb.on && !c->gdb.path ? htonl(0x7f000001 + below(2)) : 0;
 	c->stats.on = below(2);
 	c->stats.format = c->stats.on ? below(REPORT_FORMATS) : 0;
 	c->stats.file = c->stats.on && below(2) ? random_text() : NULL;
@@ -236,6 +241,12 @@ static void guest_cmdlines(void)
 		      "ip=10.0.0.2::10.0.0.1:255.255.255.252::eth0:off quiet panic=0");
 	guest_cmdline("vmlinux -n guest_ip=192.168.1.7",
 		      "console=ttyS0 panic=-1 ip=192.168.1.7:::255.255.255.0::eth0:off");
+	/* Addresses as in the symbol table, unless somebody wants others. */
+	guest_cmdline("vmlinux -s -p quiet", "console=ttyS0 panic=-1 nokaslr quiet");
+	guest_cmdline("vmlinux --gdb unix:x -S", "console=ttyS0 panic=-1 nokaslr");
+	guest_cmdline("vmlinux -s -p kaslr -p quiet", "console=ttyS0 panic=-1 kaslr quiet");
+	guest_cmdline("vmlinux -s -p quiet -p nokaslr", "console=ttyS0 panic=-1 quiet nokaslr");
+	guest_cmdline("vmlinux -s -p nokaslrx=1", "console=ttyS0 panic=-1 nokaslr nokaslrx=1");
 }
 
 static void print_help(void *arg)
@@ -391,7 +402,7 @@ static void documents_are_true(void)
 	unsigned n = 0;
 
 	for (const char *s = help.text; *s; s++) {
-		size_t len = strspn(s, "-abcdefghijklmnopqrstuvwxyz");
+		size_t len = strspn(s, "-Sabcdefghijklmnopqrstuvwxyz");
 
 		if (*s != '-' || is_word_char(s[-1]))
 			continue;
@@ -401,7 +412,7 @@ static void documents_are_true(void)
 		s += len - 1;
 	}
 	for (const char *s = manual; (s = strstr(s, "Fl ")); s++) {
-		size_t len = strspn(s + 3, "-abcdefghijklmnopqrstuvwxyz");
+		size_t len = strspn(s + 3, "-Sabcdefghijklmnopqrstuvwxyz");
 
 		snprintf(name, sizeof(name), "-%.*s", (int)len, s + 3);
 		check_listed("the option table", !strcmp(name, "--") || is_option(name, strlen(name)),

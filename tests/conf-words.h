@@ -183,6 +183,11 @@ static inline void check_same(const struct conf *a, const struct conf *b)
 	CHECK_EQ(a->verbose, b->verbose);
 	CHECK(same_text(a->name, b->name));
 	CHECK(same_text(a->sock, b->sock));
+	CHECK_EQ(a->gdb.on, b->gdb.on);
+	CHECK_EQ(a->gdb.stopped, b->gdb.stopped);
+	CHECK(same_text(a->gdb.path, b->gdb.path));
+	CHECK_EQ(a->gdb.address, b->gdb.address);
+	CHECK_EQ(a->gdb.port, b->gdb.port);
 	CHECK_EQ(a->stats.on, b->stats.on);
 	CHECK_EQ(a->stats.format, b->stats.format);
 	CHECK(same_text(a->stats.file, b->stats.file));

@@ -337,6 +337,41 @@ static void captures(void)
 	conf_free(&c);
 }
 
+static void debugging(void)
+{
+	static const struct {
+		const char *line, *path, *address;
+		u16 port;
+	} good[] = {
+		{ "vmlinux -s", NULL, "127.0.0.1", 1234 },
+		{ "vmlinux --gdb tcp:77", NULL, "127.0.0.1", 77 },
+		{ "vmlinux --gdb=tcp:0", NULL, "127.0.0.1", 0 },
+		{ "vmlinux -gdb tcp::1234", NULL, "127.0.0.1", 1234 },
+		{ "vmlinux --gdb tcp:localhost:65535", NULL, "127.0.0.1", 65535 },
+		{ "vmlinux --gdb tcp:0.0.0.0:9", NULL, "0.0.0.0", 9 },
+		{ "vmlinux -s --gdb unix:/run/x:y", "/run/x:y", NULL, 1234 },
+		{ "vmlinux --gdb unix:a --gdb tcp:1", NULL, "127.0.0.1", 1 },
+	};
+	struct conf c;
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		parse(&c, good[i].line);
+		CHECK(c.gdb.on && !c.gdb.stopped);
+		CHECK(same_text(c.gdb.path, good[i].path));
+		if (!good[i].path) {
+			CHECK_EQ(c.gdb.address, inet_addr(good[i].address));
+			CHECK_EQ(c.gdb.port, good[i].port);
+		}
+		conf_free(&c);
+	}
+	parse(&c, "-S vmlinux -s");
+	CHECK(c.gdb.stopped);
+	conf_free(&c);
+	parse(&c, "vmlinux");
+	CHECK(!c.gdb.on);
+	conf_free(&c);
+}
+
 static void net_keys(void)
 {
 	static const u8 mac[6] = { 0x02, 0x12, 0x34, 0x56, 0x78, 0x9a };
@@ -626,6 +661,7 @@ int main(void)
 		{ "ctl takes a guest and a request, whatever that is", requests },
 		{ "chaos takes probabilities and a seed", lies },
 		{ "reports have a format and a file, guests a name and a socket", reports },
+		{ "gdb can connect to a port or a path", debugging },
 		{ "every key of --net arrives, and so do kvmtool's spellings", net_keys },
 		{ "where packets are captured to, how much of them, and in files of what size", captures },
 		{ "what is traced and where to, and how it is shown", traces },

@@ -52,6 +52,9 @@ enum option {
 	OPT_SYMBOLS,
 	OPT_WATCHDOG,
 	OPT_CHAOS,
+	OPT_GDB,
+	OPT_GDB_HERE,
+	OPT_STOPPED,
 	OPT_MMIO_STRICT,
 	OPT_DRY_RUN,
 	OPT_VERBOSE,
@@ -102,6 +105,10 @@ static const struct spelling {
 	{ "--symbols", OPT_SYMBOLS, "System.map" },
 	{ "--watchdog", OPT_WATCHDOG, "10" },
 	{ "--chaos", OPT_CHAOS, "drop:0.001,seed:1" },
+	{ "--gdb", OPT_GDB, "tcp:1234" },
+	{ "-gdb", OPT_GDB, "tcp:1234" },
+	{ "-s", OPT_GDB_HERE, NULL },
+	{ "-S", OPT_STOPPED, NULL },
 	{ "--mmio-strict", OPT_MMIO_STRICT, NULL },
 	{ "--dry-run", OPT_DRY_RUN, NULL },
 	{ "--verbose", OPT_VERBOSE, NULL },
@@ -447,6 +454,15 @@ static bool take_option(struct parse *p, const struct spelling *o, const char *v
 	case OPT_CHAOS:
 		conf_chaos_parse(&c->net.chaos, value);
 		break;
+	case OPT_GDB:
+		conf_gdb_parse(where, value, &c->gdb);
+		break;
+	case OPT_GDB_HERE:
+		conf_gdb_parse(where, "tcp:127.0.0.1:1234", &c->gdb);
+		break;
+	case OPT_STOPPED:
+		c->gdb.stopped = true;
+		break;
 	case OPT_MMIO_STRICT:
 		c->net.mmio_strict = true;
 		break;
@@ -690,6 +706,8 @@ void conf_parse(struct conf *c, int argc, char **argv)
 		conf_trace_parse(c, argc, argv);
 	if (c->ns_exec && !c->net.may_be_ns && !conf_net_has_namespace(&c->net))
 		die_args("--ns-exec %s: there is no namespace to run it in; write --net ns", c->ns_exec);
+	if (c->gdb.stopped && !c->gdb.on)
+		die_args("-S: without gdb nobody could start the guest; write -s -S");
 	if (c->command && c->kernel && !strncmp(c->kernel, GUEST_PREFIX, strlen(GUEST_PREFIX)))
 		die_args("%s runs no commands; name a Linux kernel", c->kernel);
 	if (c->verb == VERB_RUN && c->kernel)
@@ -710,6 +728,7 @@ void conf_free(struct conf *c)
 	free((char *)c->sock);
 	free((char *)c->dump_on_panic);
 	free((char *)c->symbols);
+	free((char *)c->gdb.path);
 	free((char *)c->ns_exec);
 	free((char *)c->cwd);
 	free((char *)c->out);

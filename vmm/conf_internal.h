@@ -39,6 +39,9 @@ void conf_trace_words(const char *where, const char *value, struct conf_trace_to
 /* The KIND:PROBABILITY,... of --chaos. */
 void conf_chaos_parse(struct chaos_config *c, const char *list);
 
+/* The tcp:... or unix:... of --gdb. */
+void conf_gdb_parse(const char *where, const char *value, struct conf_gdb *g);
+
 /* The KEY=VAL,... of --net. */
 void conf_net_parse(struct conf_net *net, const char *list);
 

@@ -180,6 +180,19 @@ static void put_trace(FILE *f, const struct conf_trace_to *t)
 	put_quoted(f, t->file);
 }
 
+static void put_gdb(FILE *f, const struct conf_gdb *g)
+{
+	char ip[INET_ADDRSTRLEN];
+
+	if (g->on && g->path) {
+		fputs(" --gdb unix:", f);
+		put_quoted(f, g->path);
+	} else if (g->on) {
+		fprintf(f, " --gdb tcp:%s:%u", ip_text(g->address, ip), g->port);
+	}
+	fputs(g->stopped ? " -S" : "", f);
+}
+
 char *conf_to_command(const struct conf *c)
 {
 	bool gib = !(c->mem % GiB);
@@ -201,6 +214,7 @@ char *conf_to_command(const struct conf *c)
 	put_option(f, "--user", c->user);
 	put_option(f, "--name", c->name);
 	put_option(f, "--sock", c->sock);
+	put_gdb(f, &c->gdb);
 	put_stats(f, &c->stats);
 	put_trace(f, &c->trace);
 	put_option(f, "--dump-on-panic", c->dump_on_panic);
@@ -229,6 +243,17 @@ char *conf_to_command(const struct conf *c)
 	return text;
 }
 
+/* Whether it is among the words of the command line. */
+static bool has_param(const char *params, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *p = params; (p = strstr(p, word)); p += len)
+		if ((p == params || p[-1] == ' ') && (!p[len] || p[len] == ' '))
+			return true;
+	return false;
+}
+
 char *conf_guest_cmdline(const struct conf *c)
 {
 	const struct conf_net *net = &c->net;
@@ -240,6 +265,9 @@ char *conf_guest_cmdline(const struct conf *c)
 	fputs(DEFAULT_PARAMS, f);
 	if (c->session)
 		fputs(c->verbose ? SESSION_PARAMS : SESSION_PARAMS " quiet", f);
+	/* So that the addresses are those of the symbol table. */
+	if (c->gdb.on && !has_param(c->params, "nokaslr") && !has_param(c->params, "kaslr"))
+		fputs(" nokaslr", f);
 	if (net->guest_ip) {
 		if (net->host_ip)
 			ip_text(net->host_ip, host);
@@ -333,6 +361,9 @@ static const char help[] =
 	"  --symbols FILE       its System.map or vmlinux, for names in what is said then\n"
 	"  --watchdog SECS[:end]\n"
 	"                       say when the guest has hung for so long, or end it, too\n"
+	"  -s                   let gdb connect, as by --gdb tcp:127.0.0.1:1234\n"
+	"  --gdb WHERE          where it can: tcp:[ADDRESS:]PORT or unix:PATH\n"
+	"  -S                   with one of these: wait for gdb to start the guest\n"
 	"  --dry-run            print command line, memory map and devices, and exit\n"
 	"  -v, --verbose        say what is done and what was negotiated\n"
 	"  -h, --help           this text; --version prints the version\n"
@@ -349,8 +380,9 @@ static const char help[] =
 	"dump writes its memory and registers to FILE, for gdb and crash.\n"
 	"\n"
 	"Understood as well: -kernel, -initrd, -append, --append (--params), -smp, --smp\n"
-	"(--cpus), -nographic, --nographic (always so); in --net tapif (tap), guest_mac\n"
-	"(mac), host_ip (ip).  Console: Ctrl-A h lists the keys, Ctrl-A x quits.\n"
+	"(--cpus), -gdb (--gdb), -nographic, --nographic (always so); in --net tapif\n"
+	"(tap), guest_mac (mac), host_ip (ip).  Console: Ctrl-A h lists the keys,\n"
+	"Ctrl-A x quits.\n"
 	"\n"
 	"Examples:\n"
 	"  ringlet bzImage\n"

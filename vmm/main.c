@@ -23,6 +23,7 @@
 #include "ctl.h"
 #include "ctl_guest.h"
 #include "dump.h"
+#include "gdb.h"
 #include "guests.h"
 #include "initramfs.h"
 #include "inspect.h"
@@ -306,6 +307,14 @@ static const struct ctl_command commands[] = {
 	{ NULL },
 };
 
+static void open_gdb(void)
+{
+	char err[512];
+
+	if (conf.gdb.on && gdb_open(&conf.gdb, err, sizeof(err)))
+		die_args("%s", err);
+}
+
 /* One that nobody asked for need not be had. */
 static void open_ctl(void)
 {
@@ -463,6 +472,7 @@ static int run(void)
 		dump_prepare(conf.dump_on_panic);
 	open_symbols();
 	open_ctl();
+	open_gdb();
 	vm_open(&vm, conf.cpus);
 	vm_add_memory(&vm, conf.mem);
 	vm_add_serial(&vm);
@@ -496,6 +506,8 @@ static int run(void)
 	stats.net = net;
 	stats.started = clock_ns();
 	inspect_open(&stats);
+	if (conf.gdb.on)
+		gdb_serve(&vm, commands, conf.gdb.stopped);
 	vm_start(&vm, conf.pin.cpu, conf.pin.n);
 	ctl_guest_init(&vm, net);
 	ctl_serve(commands);
@@ -511,6 +523,7 @@ static int run(void)
 	console_flush(&vm);
 	console_close();
 	ctl_close();
+	gdb_close();
 	netns_end_peer();
 	watching_end(net);
 	say_counters();

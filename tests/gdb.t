@@ -8,7 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
 . tests/gdb.sh
-plan 44
+plan 46
 
 NET=tap=tap1,ip=10.0.1.1/24,guest_ip=10.0.1.2
 ip tuntap add tap1 mode tap vnet_hdr
@@ -24,6 +24,8 @@ long=$((entry + 0x$(nm "$guests/entry.o" | awk '$3 == "long_mode" { print $1 }')
 hex() { printf '%x' "$1"; }
 
 # --- from the first instruction ---
+
+mkdir -m 1777 "$T/s"
 
 boot first guest:hello --gdb tcp:0 -S
 until_true 10 listens first
@@ -56,8 +58,10 @@ like "monitor tells of pages and registers" "$said" "0000000000000000-*-> 000000
 # Where kernels are emulated no register watches data; gdb does it step by step.
 ask 'set can-use-hw-watchpoints 0' 'set $w = (long)$rsp - 8' 'watch -l *(long *)$w' 'continue'
 like "what is watched" "$said" "*Watchpoint*Old value*New value*"
-ask 'delete' 'monitor help' 'monitor nonsense' 'monitor dump' 'monitor vq' 'monitor info exits'
-like "monitor helps, and knows what it does not know" "$said" "*nmi*phys*unknown command; 'monitor help' lists them all*a regular file*vCPU 0: *debug*"
+ask 'delete' 'monitor help' 'monitor nonsense' 'monitor dump' 'monitor vq' 'monitor info exits' 'monitor dump /nowhere/x'
+like "monitor helps, and knows what it does not know" "$said" "*nmi*phys*unknown command; 'monitor help' lists them all*the name of a file*vCPU 0: *debug*cannot make /nowhere/x: No such file or directory*"
+ask "monitor dump $T/s/core"
+like "monitor dump" "$said $(readelf -h "$T/s/core")" "*the guest's memory is in $T/s/core*CORE (Core file)*X86-64*"
 ask 'continue'
 like "it ends, and gdb learns of it" "$said" "*exited normally*"
 ended first
@@ -125,7 +129,6 @@ like "kill ends the guest" "${status[echo]} $(<"$T/echo.err")" "0 *ringlet: the 
 
 # --- a Unix socket ---
 
-mkdir -m 1777 "$T/s"
 boot path guest:netecho -n $NET --gdb "unix:$T/s/gdb" -S
 until_true 10 listens path
 is "the line for a Unix socket" "$(target path)" "target remote $T/s/gdb"
@@ -138,6 +141,11 @@ like "a socket in use is not taken away" "$? $run_out" "35 ringlet: --gdb unix:$
 ask "$(target path)" 'monitor reset'
 ended path
 like "monitor reset" "${status[path]} $(<"$T/path.err")" "32 *ringlet: reset by ringlet ctl"
+boot path guest:netecho -n $NET --gdb "unix:$T/s/gdb" -S
+until_true 10 listens path
+ask disconnect "$(target path)" 'monitor quit'
+ended path
+like "monitor quit" "${status[path]} $(<"$T/path.err")" "0 *ringlet: stopped by ringlet ctl"
 boot again guest:hello --gdb "unix:$T/s/gdb"
 ended again
 is "one that was left behind is replaced" "${status[again]}" 0

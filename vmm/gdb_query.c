@@ -11,6 +11,8 @@
 #include <sys/ioctl.h>
 
 #include "ctl.h"
+#include "ctl_guest.h"
+#include "dump.h"
 #include "gdb_internal.h"
 
 /* Bytes of a monitor command's text in one packet. */
@@ -94,10 +96,41 @@ static const struct ctl_command *find(const struct gdb *g, const char *name, siz
 	return NULL;
 }
 
+/* gdb has no file to send along: main writes it, and what it cannot write it says. */
+static bool dump(const char *argument, FILE *f)
+{
+	char err[512];
+
+	if (!*argument)
+		fprintf(f, "dump: the name of a file is expected behind it\n");
+	else if (dump_file(argument, err, sizeof(err)))
+		fprintf(f, "%s\n", err);
+	else
+		fprintf(f, "the guest's memory is in %s\n", argument);
+	return true;
+}
+
+/* What is another thing here than on the control socket, or has another name. */
+static const struct ctl_command own[] = {
+	{ "dump", "FILE  the guest's memory and registers, as an ELF core", dump },
+	{ "quit", "end the guest, as Ctrl-A x does", ctl_stop },
+};
+
+static const struct ctl_command *find_own(const char *name, size_t len)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(own); i++)
+		if (strlen(own[i].name) == len && !memcmp(own[i].name, name, len))
+			return &own[i];
+	return NULL;
+}
+
 static void help(const struct gdb *g, FILE *f)
 {
+	for (unsigned i = 0; i < ARRAY_SIZE(own); i++)
+		fprintf(f, "%-10s %s\n", own[i].name, own[i].help);
 	for (const struct ctl_command *k = g->commands; k && k->name; k++)
-		fprintf(f, "%-10s %s\n", k->name, k->help);
+		if (!find_own(k->name, strlen(k->name)))
+			fprintf(f, "%-10s %s\n", k->name, k->help);
 }
 
 /* "NAME ARGUMENT", or "info NAME", as it is said elsewhere. */
@@ -112,7 +145,9 @@ static void carry_out(struct gdb *g, const char *line, FILE *f)
 			name = rest;
 	}
 	argument = name + strcspn(name, " ");
-	k = find(g, name, (size_t)(argument - name));
+	k = find_own(name, (size_t)(argument - name));
+	if (!k)
+		k = find(g, name, (size_t)(argument - name));
 	argument += strspn(argument, " ");
 	/* Without a policy to set it is a question. */
 	if (k && !strcmp(k->name, "irq") && !*argument)

@@ -38,7 +38,7 @@ void cpu_states_at_end(struct vm *vm, struct cpu_state *s);
 /*
  * Any thread: the physical address behind a linear one, by the guest's own page
  * tables; *left is how many bytes of the page begin there.  false: nothing is
- * mapped there, or paging is of a kind that 64-bit kernels do not use.
+ * mapped there.
  */
 bool cpu_translate(const struct mem *m, const struct cpu_state *s, u64 linear, u64 *gpa, u64 *left);
 

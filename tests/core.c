@@ -131,7 +131,7 @@ static void addresses(void)
 	/* Mapped, but to nowhere. */
 	map(0x402000, 0x7f000000, 4096);
 	CHECK_EQ(cpu_read(&g.mem, cpu, 0x402000, bytes, sizeof(bytes)), 0);
-	/* 32-bit paging is none of ours. */
+	/* In 32-bit mode the same tables say something else. */
 	cpu[0].sregs.efer = 0;
 	CHECK(!cpu_translate(&g.mem, cpu, 0x400000, &gpa, &left));
 }

@@ -1,27 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * cpu_state.c - a processor seen from outside.  Page tables are the guest's
- * own, and may be anything: each entry is read once, and each step goes through
- * mem_at().
+ * cpu_state.c - a processor seen from outside.
  */
 #include "cpu_state.h"
 
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "barrier.h"
-#include "layout.h"
-#include "mem.h"
+#include "guest_memory.h"
 #include "vm.h"
-
-#define CR0_PG (1u << 31)
-#define CR4_PAE (1u << 5)
-#define CR4_LA57 (1u << 12)
-#define EFER_LMA (1u << 10)
-
-#define ENTRY_PRESENT 1
-#define ENTRY_LARGE 0x80
-#define ENTRY_ADDRESS 0x000ffffffffff000ULL
 
 #define MSR_LSTAR 0xc0000082
 #define MSR_KERNEL_GS_BASE 0xc0000102
@@ -75,49 +62,26 @@ void cpu_states_at_end(struct vm *vm, struct cpu_state *s)
 		cpu_states_read(vm, s);
 }
 
+static struct paging paging_of(const struct cpu_state *s)
+{
+	return (struct paging){ s->sregs.cr0, s->sregs.cr3, s->sregs.cr4, s->sregs.efer };
+}
+
 bool cpu_translate(const struct mem *m, const struct cpu_state *s, u64 linear, u64 *gpa, u64 *left)
 {
-	unsigned top = s->sregs.cr4 & CR4_LA57 ? 48 : 39;
-	u64 table = s->sregs.cr3 & ENTRY_ADDRESS;
+	const struct paging p = paging_of(s);
+	struct guest_page page;
 
-	if (!(s->sregs.cr0 & CR0_PG)) {
-		*gpa = linear;
-		*left = GUEST_PAGE - linear % GUEST_PAGE;
-		return true;
-	}
-	if (!(s->sregs.efer & EFER_LMA))
+	if (!guest_translate(m, &p, linear, &page))
 		return false;
-	/* Canonical: the bits above those that are translated are all alike. */
-	if ((u64)((s64)(linear << (55 - top)) >> (55 - top)) != linear)
-		return false;
-	for (unsigned shift = top;; shift -= 9) {
-		const u64 *p = mem_at(m, table + ((linear >> shift) & 511) * 8, 8);
-		u64 entry = p ? LOAD_ONCE(p) : 0, size = 1ULL << shift;
-
-		if (!(entry & ENTRY_PRESENT))
-			return false;
-		if (shift == 12 || (shift <= 30 && entry & ENTRY_LARGE)) {
-			*gpa = (entry & ENTRY_ADDRESS & ~(size - 1)) | (linear & (size - 1));
-			*left = size - (linear & (size - 1));
-			return true;
-		}
-		table = entry & ENTRY_ADDRESS;
-	}
+	*gpa = page.gpa + (linear - page.va);
+	*left = page.size - (linear - page.va);
+	return true;
 }
 
 size_t cpu_read(const struct mem *m, const struct cpu_state *s, u64 linear, void *to, size_t n)
 {
-	u64 gpa, left;
-	size_t done = 0;
+	const struct paging p = paging_of(s);
 
-	while (done < n && cpu_translate(m, s, linear + done, &gpa, &left)) {
-		size_t part = MIN(left, n - done);
-		const void *p = mem_at(m, gpa, part);
-
-		if (!p)
-			break;
-		memcpy((u8 *)to + done, p, part);
-		done += part;
-	}
-	return done;
+	return guest_read(m, &p, linear, to, n);
 }

@@ -124,6 +124,18 @@ quick: ## the tests that need no guest
 	$(MAKE) WERROR=1 all test-programs
 	tests/run --quick
 
+FUZZ_SECONDS ?= 60
+FUZZ := build/fuzzer-no-link
+fuzz: ## look for what breaks gdb's protocol or the control socket's, a minute each (clang)
+	tests/deps fuzz
+	$(MAKE) $(PARALLEL) CC=clang SAN=fuzzer-no-link,address,undefined $(FUZZ)/libringlet.a $(FUZZ)/tests/driver.o
+	for t in gdb ctl; do \
+		clang $(CFLAGS) -DLIBFUZZER -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $(FUZZ)/$$t \
+			tests/$$t-corpus.c $(FUZZ)/tests/driver.o $(FUZZ)/libringlet.a $(LDLIBS) && \
+		mkdir -p $(FUZZ)/found/$$t && \
+		$(FUZZ)/$$t -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 $(FUZZ)/found/$$t tests/corpus/$$t || exit; \
+	done
+
 bench: ## the short set of benches: the device, 2009's table, the peers, starting
 	tests/deps bench
 	$(MAKE) all bench-programs
@@ -135,7 +147,7 @@ install: all ## install the program and its manual page below PREFIX
 	install -Dm644 vmm/ringlet.1 $(DESTDIR)$(PREFIX)/share/man/man1/ringlet.1
 
 clean: ## remove what was built (downloads stay: make distclean)
-	rm -rf build/ringlet build/*.a build/guest/*.[od] build/guest/*.elf build/guest/run build/virtio build/devices build/vmm build/tests build/address build/thread build/no-counters build/bench/backend*
+	rm -rf build/ringlet build/*.a build/guest/*.[od] build/guest/*.elf build/guest/run build/virtio build/devices build/vmm build/tests build/address build/thread build/no-counters build/fuzzer-no-link build/bench/backend*
 
 distclean: ## remove everything that was built or downloaded
 	rm -rf build
@@ -143,5 +155,5 @@ distclean: ## remove everything that was built or downloaded
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
 
-.PHONY: all test-programs bench-programs deps demo check quick bench install clean distclean help
+.PHONY: all test-programs bench-programs deps demo check quick fuzz bench install clean distclean help
 -include $(LIB:.o=.d) $(GUEST_ELFS:.elf=.d) $(B)/guest/lib.d $(B)/guest/net.d $(B)/vmm/main.d $(patsubst %.c,$(B)/%.d,$(wildcard tests/*.c bench/*.c))

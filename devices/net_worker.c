@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <linux/virtio_net.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -22,6 +21,7 @@
 #include "clock.h"
 #include "log.h"
 #include "net_worker.h"
+#include "thread.h"
 
 static enum engine_event_type handle_events(struct net_worker *w);
 
@@ -660,20 +660,13 @@ static void *worker_main(void *arg)
 
 int worker_start(struct net_worker *w)
 {
-	sigset_t all, old;
 	char name[16];
 	int err;
 
-	/* Signals are main's business. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&w->thread, NULL, worker_main, w);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	snprintf(name, sizeof(name), "net/%u", w->pair);
+	err = thread_start(&w->thread, name, worker_main, w, 0);
 	if (err)
 		return -err;
-	snprintf(name, sizeof(name), "net/%u", w->pair);
-	pthread_setname_np(w->thread, name);
-
 	pthread_mutex_lock(&w->lock);
 	while (!w->attached)
 		pthread_cond_wait(&w->answered, &w->lock);

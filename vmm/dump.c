@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -24,6 +23,7 @@
 #include "cpu_state.h"
 #include "ctl.h"
 #include "log.h"
+#include "thread.h"
 #include "vm.h"
 
 #define FAIL(...) (snprintf(err, err_size, __VA_ARGS__), -1)
@@ -122,21 +122,6 @@ static bool is_fit(int fd)
 	       !(flags & O_APPEND);
 }
 
-static int start_thread(void)
-{
-	sigset_t all, old;
-	int err;
-
-	/* Signals are main's business. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&dump.thread, NULL, dump_main, NULL);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (!err)
-		pthread_setname_np(dump.thread, "dump");
-	return err;
-}
-
 bool ctl_dump(const char *argument, FILE *f)
 {
 	bool consistent = !strcmp(argument, "consistent");
@@ -162,7 +147,7 @@ bool ctl_dump(const char *argument, FILE *f)
 	dump.cancel = false;
 	dump.consistent = consistent;
 	dump.started = clock_ns();
-	err = start_thread();
+	err = thread_start(&dump.thread, "dump", dump_main, NULL, 0);
 	if (err || !consistent)
 		vm_resume(dump.vm);
 	if (err) {

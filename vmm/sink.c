@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -19,6 +18,7 @@
 
 #include "barrier.h"
 #include "log.h"
+#include "thread.h"
 
 /* Each look costs somebody a processor for a moment: no more often than must be. */
 #define SLEEP_FULL_MS 1
@@ -45,7 +45,6 @@ int sink_open_file(const char *name, bool wait, bool *on_disk)
 
 int sink_start(struct sink *s, const char *thread, void *(*main_loop)(void *))
 {
-	sigset_t all, old;
 	int err;
 
 	s->stop = s->failed = false;
@@ -60,17 +59,12 @@ int sink_start(struct sink *s, const char *thread, void *(*main_loop)(void *))
 		close(s->wake);
 		return err;
 	}
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&s->thread, NULL, main_loop, s);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	err = thread_start(&s->thread, thread, main_loop, s, 0);
 	if (err) {
 		free(s->buffer);
 		close(s->wake);
-		return err;
 	}
-	pthread_setname_np(s->thread, thread);
-	return 0;
+	return err;
 }
 
 void sink_begin(void)

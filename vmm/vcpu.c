@@ -17,6 +17,7 @@
 #include "counter.h"
 #include "kvm_stats.h"
 #include "log.h"
+#include "thread.h"
 #include "trace.h"
 #include "vm.h"
 
@@ -242,21 +243,15 @@ static void *vcpu_main(void *arg)
 void vcpu_start(struct vcpu *c)
 {
 	struct sigaction sa = { .sa_handler = kicked };
-	sigset_t all, old;
 	char name[16];
 	int err;
 
 	sigaction(KICK_SIGNAL, &sa, NULL);
 	STORE_ONCE(&c->run->immediate_exit, !!c->vm->pauses);
-	sigfillset(&all);
-	sigdelset(&all, KICK_SIGNAL);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&c->thread, NULL, vcpu_main, c);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	snprintf(name, sizeof(name), "vcpu/%u", c->index);
+	err = thread_start(&c->thread, name, vcpu_main, c, KICK_SIGNAL);
 	if (err)
 		die("cannot start the thread of vCPU %u: %s", c->index, strerror(err));
-	snprintf(name, sizeof(name), "vcpu/%u", c->index);
-	pthread_setname_np(c->thread, name);
 	c->started = true;
 }
 

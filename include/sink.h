@@ -46,10 +46,11 @@ int sink_start(struct sink *s, const char *thread, void *(*main_loop)(void *)) M
 /* Main: let it end, and wait for that; fd is left open. */
 void sink_stop(struct sink *s);
 
-/* First thing: of low priority. */
-void sink_begin(void);
-/* Is there no more to come?  Asked before the last look at what there is. */
-bool sink_must_end(const struct sink *s);
+/*
+ * From now on of low priority: drain() writes what there is to write, again and
+ * again, until it has when no more is to come, or it has failed.
+ */
+void sink_serve(struct sink *s, void (*drain)(void));
 /* Room for so many bytes, SINK_BUFFER at most; then say how many it was. */
 u8 *sink_room(struct sink *s, size_t n);
 void sink_wrote(struct sink *s, size_t n);
@@ -57,7 +58,5 @@ void sink_wrote(struct sink *s, size_t n);
 void sink_flush(struct sink *s);
 /* It cannot go on; said once. */
 void sink_fail(struct sink *s, const char *why);
-/* Sleep a little, longer if there was nothing to write; a reader that goes is noticed. */
-void sink_doze(struct sink *s);
 
 #endif

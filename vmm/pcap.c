@@ -18,7 +18,6 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "barrier.h"
@@ -57,14 +56,6 @@ void pcap_init(const struct pcap_setup *s)
 
 /* --- the thread: writing --------------------------------------------------------- */
 
-static u64 real_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (u64)t.tv_sec * 1000000000 + (u64)t.tv_nsec;
-}
-
 static void begin_file(void)
 {
 	struct utsname host = { 0 };
@@ -78,7 +69,7 @@ static void begin_file(void)
 	snprintf(os, sizeof(os), "%.60s %.80s", host.sysname, host.release);
 	memcpy(interface.mac, setup.mac, sizeof(interface.mac));
 	pcap.sink.in_file = 0;
-	pcap.start = real_ns();
+	pcap.start = clock_real_ns();
 	pcap.epoch = pcap.start - clock_ns();
 	sink_wrote(&pcap.sink, pcapng_section(sink_room(&pcap.sink, PCAPNG_ROOM), &section));
 	sink_wrote(&pcap.sink, pcapng_interface(sink_room(&pcap.sink, PCAPNG_ROOM), &interface));
@@ -95,7 +86,7 @@ static u64 dropped(void)
 
 static void end_file(void)
 {
-	struct pcapng_statistics s = { .start = pcap.start, .now = real_ns(), .dropped = dropped() };
+	struct pcapng_statistics s = { .start = pcap.start, .now = clock_real_ns(), .dropped = dropped() };
 
 	s.seen = pcap.sink.n + s.dropped;
 	sink_wrote(&pcap.sink, pcapng_statistics(sink_room(&pcap.sink, PCAPNG_ROOM), &s));
@@ -160,16 +151,8 @@ static void *writer(void *arg)
 	struct sink *s = arg;
 	u64 one = 1;
 
-	sink_begin();
 	begin_file();
-	while (!s->failed) {
-		bool end = sink_must_end(s);
-
-		drain();
-		if (end)
-			break;
-		sink_doze(s);
-	}
+	sink_serve(s, drain);
 	end_file();
 	if (s->failed && write(pcap.ended, &one, sizeof(one)) < 0)
 		return NULL;

@@ -67,11 +67,6 @@ int sink_start(struct sink *s, const char *thread, void *(*main_loop)(void *))
 	return err;
 }
 
-void sink_begin(void)
-{
-	setpriority(PRIO_PROCESS, 0, NICE); /* of this thread: Linux has it so */
-}
-
 void sink_stop(struct sink *s)
 {
 	u64 one = 1;
@@ -84,7 +79,7 @@ void sink_stop(struct sink *s)
 	free(s->buffer);
 }
 
-bool sink_must_end(const struct sink *s)
+static bool must_end(const struct sink *s)
 {
 	return LOAD_ACQUIRE(&s->stop);
 }
@@ -105,7 +100,7 @@ static bool wait_for_room(struct sink *s)
 	if (s->on_disk)
 		return true;
 	for (;;) {
-		bool stop = sink_must_end(s);
+		bool stop = must_end(s);
 		int n = poll(p, stop ? 1 : 2, stop ? PATIENCE_MS : -1);
 
 		if (n < 0 && errno != EINTR)
@@ -155,7 +150,8 @@ void sink_wrote(struct sink *s, size_t n)
 	s->written += n;
 }
 
-void sink_doze(struct sink *s)
+/* Sleep a little, longer if there was nothing to write; a reader that goes is noticed. */
+static void doze(struct sink *s)
 {
 	struct pollfd p[2] = { { .fd = s->wake, .events = POLLIN }, { .fd = s->on_disk ? -1 : s->fd } };
 
@@ -166,4 +162,18 @@ void sink_doze(struct sink *s)
 	s->written = 0;
 	if (poll(p, 2, s->ms) > 0 && p[1].revents & (POLLERR | POLLHUP))
 		sink_fail(s, "its reader is gone");
+}
+
+void sink_serve(struct sink *s, void (*drain)(void))
+{
+	setpriority(PRIO_PROCESS, 0, NICE); /* of this thread: Linux has it so */
+	while (!s->failed) {
+		/* Asked before the last look at what there is. */
+		bool end = must_end(s);
+
+		drain();
+		if (end)
+			break;
+		doze(s);
+	}
 }

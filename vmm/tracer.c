@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "barrier.h"
@@ -70,12 +69,10 @@ static void write_header(void)
 		.version = TRACE_VERSION, .event_bytes = sizeof(struct trace_event),
 		.classes = tracer.classes, .threads = tracer.threads, .start = tracer.start,
 	};
-	struct timespec real;
 	char name[TRACE_NAME];
 
 	memcpy(h.magic, TRACE_MAGIC, sizeof(h.magic));
-	clock_gettime(CLOCK_REALTIME, &real);
-	h.epoch = (u64)real.tv_sec * 1000000000 + (u64)real.tv_nsec - clock_ns();
+	h.epoch = clock_real_ns() - clock_ns();
 	write_out(&h, sizeof(h));
 	for (unsigned i = 0; i < tracer.threads; i++) {
 		memset(name, 0, sizeof(name));
@@ -135,16 +132,8 @@ static void *writer(void *arg)
 {
 	struct sink *s = arg;
 
-	sink_begin();
 	write_header();
-	while (!s->failed) {
-		bool end = sink_must_end(s);
-
-		drain();
-		if (end)
-			break;
-		sink_doze(s);
-	}
+	sink_serve(s, drain);
 	write_event(&(struct trace_event){ .bytes = sizeof(struct trace_event), .ns = clock_ns(), .a = s->n,
 					   .type = TRACE_END });
 	sink_flush(s);

@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "autopsy.h"
 #include "barrier.h"
+#include "clock.h"
 #include "console.h"
 #include "cpu_state.h"
 #include "log.h"
@@ -67,12 +67,9 @@ enum watchdog_state watchdog_look(struct watchdog_cpu *w, const struct watchdog_
 
 static u64 ran_ns(const struct vcpu *c)
 {
-	struct timespec t = { 0 };
 	clockid_t clock;
 
-	if (!c->started || pthread_getcpuclockid(c->thread, &clock) || clock_gettime(clock, &t))
-		return 0;
-	return (u64)t.tv_sec * 1000000000 + (u64)t.tv_nsec;
+	return !c->started || pthread_getcpuclockid(c->thread, &clock) ? 0 : clock_of(clock);
 }
 
 /* Those that a guest which does something causes; not those for a signal, which are ours. */

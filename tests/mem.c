@@ -45,6 +45,20 @@ static void large_memory_leaves_the_hole_free(void)
 	mem_fini(&m);
 }
 
+/* Otherwise KVM maps every 4 KiB by themselves, whatever the host's pages are. */
+static void a_large_page_of_the_guest_is_one_of_the_hosts(void)
+{
+	struct mem m;
+
+	/* Not by chance: what is mapped first may lie well. */
+	for (unsigned i = 0; i < 4; i++) {
+		CHECK_EQ(mem_init(&m, 5 * GiB), 0);
+		for (unsigned r = 0; r < m.n; r++)
+			CHECK_EQ((uintptr_t)m.region[r].hva % (2 * MiB), m.region[r].gpa % (2 * MiB));
+		mem_fini(&m);
+	}
+}
+
 static void exactly_up_to_the_hole_is_one_region(void)
 {
 	struct mem m;
@@ -152,6 +166,7 @@ int main(void)
 	static const struct check_test tests[] = {
 		{ "memory below the hole is one region from address 0", small_memory_is_one_region },
 		{ "memory that does not fit goes on at 4 GiB, and the hole has none", large_memory_leaves_the_hole_free },
+		{ "a large page of the guest is one of the host's", a_large_page_of_the_guest_is_one_of_the_hosts },
 		{ "memory that just reaches the hole is still one region", exactly_up_to_the_hole_is_one_region },
 		{ "a range is in memory only with its first and last byte", every_edge_is_checked },
 		{ "no address and length wrap around into memory", nothing_wraps },

@@ -4,10 +4,11 @@
 # memory.t - what ringlet itself takes of the host's memory, besides what the
 # guest has touched of its own: less than 4 MiB with either engine, when a
 # guest is idle and after bulk traffic both ways and bursts of small packets.
+# And that KVM gives the guest the large pages that the host has.
 # Counted is Pss, which shares out what several processes use.
 . "$(dirname "$0")/lib.sh"
 in_lab "$@"
-plan 8
+plan 9
 
 BUSYBOX=$PWD/build/busybox/bin/busybox
 MOST=4096 # kB
@@ -54,6 +55,10 @@ for name in uring poll; do
 	ok "$name: 16 MiB each way, 5000 datagrams" bulk "$name"
 	check "$name" "$name, after that"
 done
+# /sys/kernel/debug/kvm has one directory a guest, called by its process.
+large_pages() { [ "$(cat /sys/kernel/debug/kvm/"${pid[uring]}"-*/pages_2m)" -gt 8 ]; }
+ok "the guest's memory is mapped by large pages" large_pages
+
 for name in uring poll; do
 	kill "${pid[$name]}"
 	ended "$name"

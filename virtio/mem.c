@@ -18,27 +18,49 @@
 #endif
 
 #define GUARD (64 * KiB)
+#define LARGE_PAGE (2 * MiB)
 
 /*
+ * KVM maps a large page as one where it lies in a large page here too: so gpa,
+ * which begins one, does here.  Rounding up what mmap() gives, the rest goes
+ * back.
+ *
  * The guards catch our own mistakes, not the guest's: those end at mem_at().
  * 64 KiB because that is how far a packet copied one region too far would go.
  */
-static int map_region(struct mem *m, u64 gpa, u64 size)
+static u8 *reserve(u64 size)
 {
-	u8 *p = mmap(NULL, size + 2 * GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	u64 whole = size + 2 * GUARD + LARGE_PAGE;
+	u8 *p = mmap(NULL, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	u8 *begin, *end;
 
 	if (p == MAP_FAILED)
+		return NULL;
+	begin = (u8 *)ALIGN_UP((uintptr_t)p + GUARD, LARGE_PAGE);
+	end = begin + size + GUARD;
+	if (begin - GUARD > p)
+		munmap(p, (size_t)(begin - GUARD - p));
+	if (end < p + whole)
+		munmap(end, (size_t)(p + whole - end));
+	return begin;
+}
+
+static int map_region(struct mem *m, u64 gpa, u64 size)
+{
+	u8 *p = reserve(size);
+
+	if (!p)
 		return -errno;
-	if (mprotect(p + GUARD, size, PROT_READ | PROT_WRITE)) {
+	if (mprotect(p, size, PROT_READ | PROT_WRITE)) {
 		int err = errno;
 
-		munmap(p, size + 2 * GUARD);
+		munmap(p - GUARD, size + 2 * GUARD);
 		return -err;
 	}
 	/* Both are favours; a kernel that does not know them changes nothing. */
-	madvise(p + GUARD, size, MADV_HUGEPAGE);
-	prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, p + GUARD, size, "guest RAM");
-	m->region[m->n++] = (struct mem_region){ .gpa = gpa, .size = size, .hva = p + GUARD };
+	madvise(p, size, MADV_HUGEPAGE);
+	prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, p, size, "guest RAM");
+	m->region[m->n++] = (struct mem_region){ .gpa = gpa, .size = size, .hva = p };
 	m->size += size;
 	return 0;
 }

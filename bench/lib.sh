@@ -29,6 +29,7 @@ OWN=			# one of ringlet's own guests instead, without Linux
 MORE=			# for the end of the guest's command line
 # Where the results go: run gives all its benches one directory.
 RESULTS=${BENCH_RESULTS:-build/bench/$(date -u +%Y-%m-%d-%H%M%S)}
+[ -z "${BENCH_BEFORE:-}" ] || BENCH_BEFORE=$(readlink -f "$BENCH_BEFORE")
 
 T=
 fail() {
@@ -56,6 +57,9 @@ minutes() { if (($1 < 100)); then echo "$1 s"; else echo "$((($1 + 30) / 60)) mi
 need() { command -v "$1" >/dev/null || fail "$1 is missing: apt-get install $2"; }
 need_file() { [ -e "$1" ] || fail "$1 is missing: run '$2'"; }
 
+# need_before PROGRAM: in the tree of before, if that is given
+need_before() { [ -z "${BENCH_BEFORE:-}" ] || need_file "$BENCH_BEFORE/build/$1" "make in BENCH_BEFORE=$BENCH_BEFORE"; }
+
 # version_of PACKAGE: as installed, for the head
 version_of() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null || echo '?'; }
 
@@ -68,6 +72,7 @@ load() { echo "$(cut -d ' ' -f 1 /proc/loadavg) on $(nproc --all) processors"; }
 # new network and mount namespaces; only $RESULTS is written outside.
 place() {
 	need_file build/ringlet make
+	need_before ringlet
 	need_file "build/guest/$FLAVOUR/initrd" tests/deps
 	local how=(tests/lab/lab --timeout "${BENCH_TIMEOUT:-1800}" --mem "${LAB_MEM:-4096}" --rw "$RESULTS" --)
 	[ -n "${BENCH_PLACE:-}" ] || inside "$(tests/lab/lab --kind)" "$@"
@@ -96,7 +101,7 @@ inside() {
 	shift
 	mkdir -p "$RESULTS"
 	"${how[@]}" env BENCH_PLACE="$kind" BENCH_LOAD="$(load)" BENCH_RESULTS="$RESULTS" BENCH_COMMAND="bench/$NAME $*" \
-		${BENCH_AFTER:+BENCH_AFTER="$BENCH_AFTER"} ${QEMU:+QEMU="$QEMU"} ${BENCH_CPUS:+BENCH_CPUS="$BENCH_CPUS"} \
+		${BENCH_AFTER:+BENCH_AFTER="$BENCH_AFTER"} ${QEMU:+QEMU="$QEMU"} ${BENCH_BEFORE:+BENCH_BEFORE="$BENCH_BEFORE"} ${BENCH_CPUS:+BENCH_CPUS="$BENCH_CPUS"} \
 		unshare -n -m --propagation private "$SELF" "$@" &
 	child=$!
 	trap 'kill $child 2>/dev/null' HUP INT TERM
@@ -221,7 +226,8 @@ header() {
 	head_line load "${BENCH_LOAD:-?} when this began; on a busy host expect wide ranges"
 	[ "$BENCH_PLACE" = here ] || [ -n "$OWN" ] ||
 		head_line guest "Linux $(basename "$(readlink -f "build/guest/$FLAVOUR/vmlinuz")" | sed 's/^vmlinuz-//') (Debian, unmodified), $vcpus vCPU, $MEMORY MiB"
-	head_line ringlet "$(build/ringlet version | sed 's/^ringlet //')$(revision)"
+	head_line ringlet "$(build/ringlet version | sed 's/^ringlet //')$(revision .)"
+	[ -z "${BENCH_BEFORE:-}" ] || head_line before "$("$BENCH_BEFORE/build/ringlet" version | sed 's/^ringlet //')$(revision "$BENCH_BEFORE")"
 	[ "$BENCH_PLACE" = here ] || head_line QEMU "${qemu_version:-none}"
 	while [ $# -ge 2 ]; do
 		head_line "$1" "$2"
@@ -238,6 +244,7 @@ pinning() { echo "VMM's I/O on processor $cpu_io, vCPU on $cpu_guest, clients on
 columns_described() {
 	local c policy
 	for c; do
+		[[ $c != *#before* ]] || title[$c]="${title[${c/\#before/}]}, before"
 		column "$c" "${title[$c]:-$c}"
 		vmm_address "$c" # its number is to last
 		if [[ $c = ringlet-* ]]; then
@@ -252,7 +259,7 @@ features_described() { head_line features "${title[$1]:-$1}: $(negotiated)"; }
 
 revision() {
 	local r
-	r=$(git -c safe.directory='*' describe --always --dirty 2>/dev/null) || return 0
+	r=$(git -C "$1" -c safe.directory='*' describe --always --dirty 2>/dev/null) || return 0
 	echo " ($r)"
 }
 
@@ -295,6 +302,7 @@ in_turn() {
 # A column names a hypervisor: ringlet-NAME, with keys[] for its --net, qemu-off,
 # qemu-on (microvm), q35-off and q35-on (PCI; off and on are vhost).  A "#" and
 # what follows tells guests of one kind apart; ":vmlinux" chooses a kernel.
+# "#before" is another tree of ringlet, the directory BENCH_BEFORE, built there.
 # Without $pin all of a hypervisor's threads may run on both processors.
 declare -A keys=([ringlet-uring]=io=uring [ringlet-poll]=io=poll)
 declare -A title=([ringlet-uring]="ringlet uring" [ringlet-poll]="ringlet poll"
@@ -312,6 +320,7 @@ vmm_address() {
 }
 
 # vmm_command COLUMN: sets the array "command".
+tree_of() { if [[ $1 = *#before* ]]; then echo "$BENCH_BEFORE"; else echo .; fi; }
 vmm_command() {
 	local kind=${1%%[#:]*} kernel=${OWN:-vmlinuz} initrd=build/guest/$FLAVOUR/initrd machine device
 	[[ $1 != *:* ]] || kernel=${1#*:}
@@ -321,7 +330,7 @@ vmm_command() {
 	case $kind in
 	ringlet-*)
 		# It adds console=ttyS0 and panic=-1 by itself.
-		command+=(build/ringlet run -m "${MEMORY}M" -c "$vcpus" -k "$kernel" ${initrd:+-i "$initrd"} -p "${PARAMS#* * }"
+		command+=("$(tree_of "$1")/build/ringlet" run -m "${MEMORY}M" -c "$vcpus" -k "$kernel" ${initrd:+-i "$initrd"} -p "${PARAMS#* * }"
 			-n "tap=$TAP,mac=$MAC${keys[$kind]:+,${keys[$kind]}}${pin:+,cpus=$cpu_io}" ${pin:+--pin "$cpu_guest"})
 		return ;;
 	# qboot is Debian's choice for it, and done much sooner than SeaBIOS.
@@ -364,7 +373,8 @@ make_tap() {
 }
 
 # available COLUMN...: those that this host can run; who cannot is left out by
-# name, and everybody is if --only=$only names others.
+# name, and everybody is if --only=$only names others.  Behind each of ringlet's
+# comes what it was before, if that is given.
 available() {
 	local c why
 	for c; do
@@ -375,7 +385,18 @@ available() {
 		[[ $c != *-on || -c /dev/vhost-net ]] || why="this host has no /dev/vhost-net (modprobe vhost_net)"
 		[ -z "$only" ] || [[ $only = *,$c,* ]] || continue
 		if [ -n "$why" ]; then progress "${title[$c]} is left out: $why"; else echo "$c"; fi
+		[[ -z ${BENCH_BEFORE:-} || $c != ringlet-* ]] || echo "$c#before"
 	done
+}
+
+# compared_with COLUMN: the baseline, if it is one of ${columns[@]}; but what was
+# before, if that is.
+compared_with() {
+	local c
+	for c in "${columns[@]}"; do
+		[[ $c != *#before* ]] || { baseline "$c"; return; }
+	done
+	[[ " ${columns[*]} " != *" $1 "* ]] || baseline "$1"
 }
 
 # vmm_start COLUMN: boots the guest and returns when it answers.  vmm_spawn begins

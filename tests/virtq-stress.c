@@ -12,11 +12,11 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "barrier.h"
 #include "check.h"
+#include "clock.h"
 #include "driver.h"
 
 #define STALL_MS 5000
@@ -272,9 +272,8 @@ static void duel(bool interrupts_are_it)
 {
 	struct segment s = { .gpa = GUEST_HIGH, .len = 4 };
 	u32 rounds = 0, missed = 0, len;
-	struct timespec t0, t1;
 	const char *why;
-	u64 seed = 4;
+	u64 seed = 4, start;
 	pthread_t t;
 	u16 head;
 
@@ -283,7 +282,7 @@ static void duel(bool interrupts_are_it)
 	CHECK_EQ(virtq_init(&vq, &g.mem, &r.where, event_mode, false, &why), 0);
 	arrived[0] = arrived[1] = 0;
 	duel_over = false;
-	clock_gettime(CLOCK_MONOTONIC, &t0);
+	start = clock_ns();
 	if (interrupts_are_it) {
 		ring_add(&r, &s, 1);
 		ring_show(&r);
@@ -311,9 +310,7 @@ static void duel(bool interrupts_are_it)
 			ring_show(&r);
 			ring_interrupts_off(&r);
 		}
-		clock_gettime(CLOCK_MONOTONIC, &t1);
-		duel_over = rounds >= 100 && (t1.tv_sec - t0.tv_sec) * 1000 +
-						     (t1.tv_nsec - t0.tv_nsec) / 1000000 > DUEL_MS;
+		duel_over = rounds >= 100 && clock_ns() - start > DUEL_MS * 1000000ULL;
 		meet(1);
 		if (!interrupts_are_it)
 			while (ring_waiting(&r) && ring_take(&r, &head, &len) > 0)

@@ -14,12 +14,12 @@
 #include <linux/virtio_net.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../devices/net_worker.h"
 #include "barrier.h"
 #include "check.h"
+#include "clock.h"
 #include "driver.h"
 
 /* The engines, and io_uring with a tap that does not know RWF_NOWAIT. */
@@ -247,10 +247,7 @@ static inline struct net_counters counters(void)
 
 static inline u64 now_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_RAW, &t);
-	return (u64)t.tv_sec * 1000 + (u64)t.tv_nsec / 1000000;
+	return clock_of(CLOCK_MONOTONIC_RAW) / 1000000;
 }
 
 /* Interrupts since the last call. */

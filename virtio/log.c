@@ -10,8 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 bool log_verbose;
 static bool terminal_is_raw;
@@ -81,22 +82,20 @@ void warn(const char *fmt, ...)
 
 /*
  * A guest may make us complain as often as it likes (by resetting a device
- * and starting over): in each window of WINDOW_S seconds the first BURST
- * lines are printed.  Two threads at the window's edge may print one too many.
+ * and starting over): in each window of WINDOW_NS the first BURST lines are
+ * printed.  Two threads at the window's edge may print one too many.
  */
 #define BURST 20
-#define WINDOW_S 10
+#define WINDOW_NS 10000000000ULL
 
 static bool guest_may_speak(void)
 {
-	static time_t window;
+	static u64 window;
 	static unsigned said;
-	struct timespec now;
-	time_t start = __atomic_load_n(&window, __ATOMIC_RELAXED);
+	u64 start = __atomic_load_n(&window, __ATOMIC_RELAXED), now = clock_ns();
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (!start || now.tv_sec - start >= WINDOW_S) {
-		__atomic_store_n(&window, now.tv_sec, __ATOMIC_RELAXED);
+	if (!start || now - start >= WINDOW_NS) {
+		__atomic_store_n(&window, now, __ATOMIC_RELAXED);
 		__atomic_store_n(&said, 0, __ATOMIC_RELAXED);
 	}
 	return __atomic_fetch_add(&said, 1, __ATOMIC_RELAXED) < BURST;

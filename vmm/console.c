@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "barrier.h"
+#include "clock.h"
 #include "log.h"
 #include "serial.h"
 #include "vm.h"
@@ -372,10 +373,7 @@ static void read_signal(struct vm *vm, int fd)
 
 static s64 now_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+	return (s64)(clock_ns() / 1000000);
 }
 
 /* Milliseconds until the earlier of two deadlines (0: none), for poll(). */

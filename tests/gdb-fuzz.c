@@ -3,36 +3,11 @@
  * gdb-fuzz.c - whatever a client sends, the guest is held by it or runs, what
  * is answered are whole frames, and when the client is gone nothing is left of
  * it: no breakpoint, no pause.
- *
- * FUZZ_SEED=n takes another path, FUZZ_SECONDS=n a longer one.
  */
-#include <time.h>
-#include <unistd.h>
-
+#include "fuzz.h"
 #include "gdb-fake.h"
 
-static u64 seed;
 static unsigned packets, errors, gone;
-
-static u64 rnd(u64 below)
-{
-	return random_next(&seed) % below;
-}
-
-static u64 number_from(const char *variable, u64 otherwise)
-{
-	const char *s = getenv(variable);
-
-	return s ? strtoull(s, NULL, 0) : otherwise;
-}
-
-static double seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static u64 some_address(void)
 {
@@ -93,7 +68,7 @@ static void send_something(void)
 	if (!rnd(16))
 		n = rnd(n);
 	for (u64 k = rnd(8) ? 0 : rnd(4); k; k--)
-		frame[rnd(n + 1)] = (char)random_next(&seed);
+		frame[rnd(n + 1)] = (char)rnd_any();
 	gdb_receive(&g, (const u8 *)frame, n);
 	packets++;
 }
@@ -154,9 +129,9 @@ static void check_gone(void)
 
 static void nonsense(void)
 {
-	double end = seconds() + (double)number_from("FUZZ_SECONDS", 1);
+	u64 end = fuzz_end();
 
-	while (seconds() < end) {
+	while (fuzz_goes_on(end)) {
 		fake_fresh();
 		for (unsigned i = 0; i < 500; i++) {
 			send_something();
@@ -176,14 +151,14 @@ static void nonsense(void)
 /* Breakpoints alone, and code that nobody else writes: it is as it was. */
 static void code_stays(void)
 {
-	double end = seconds() + (double)number_from("FUZZ_SECONDS", 1);
+	u64 end = fuzz_end();
 	char packet[64], frame[80];
 	u8 before[300];
 
-	while (seconds() < end) {
+	while (fuzz_goes_on(end)) {
 		fake_fresh();
 		for (unsigned i = 0; i < sizeof(before); i++)
-			before[i] = (u8)(rnd(4) ? random_next(&seed) : 0xcc);
+			before[i] = (u8)(rnd(4) ? rnd_any() : 0xcc);
 		memcpy(fake_at(DATA), before, sizeof(before));
 		for (unsigned i = 0; i < 1000; i++) {
 			snprintf(packet, sizeof(packet), "%c0,%llx,1", rnd(3) ? 'Z' : 'z',
@@ -204,8 +179,6 @@ int main(void)
 		{ "breakpoints leave the code as it was", code_stays },
 	};
 
-	alarm(60 + 3 * (unsigned)number_from("FUZZ_SECONDS", 1));
-	seed = number_from("FUZZ_SEED", 1);
-	printf("# FUZZ_SEED=%llu\n", (unsigned long long)seed);
+	fuzz_begin(3);
 	return check_run(tests, ARRAY_SIZE(tests));
 }

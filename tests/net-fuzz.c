@@ -4,25 +4,11 @@
  * word of the rings, any time, also while the device looks.  Nothing crashes,
  * nothing hangs, nothing outside guest memory is touched (there is no memory
  * around it), and after a reset the device works.
- *
- * FUZZ_SEED=n takes another path, FUZZ_SECONDS=n a longer one.
  */
+#include "fuzz.h"
 #include "wire.h"
 
-static u64 seed;
 static unsigned rounds;
-
-static u64 rnd(u64 below)
-{
-	return random_next(&seed) % below;
-}
-
-static u64 number_from(const char *variable, u64 otherwise)
-{
-	const char *s = getenv(variable);
-
-	return s ? strtoull(s, NULL, 0) : otherwise;
-}
 
 static u64 some_gpa(void)
 {
@@ -52,7 +38,7 @@ static void some_register(void)
 	};
 	const u32 value[] = { 0, 1, 2, 3, 7, 8, 11, 15, 64, 256, 0x80, 0xffff, 0xffffffff };
 	unsigned off = rnd(8) ? reg[rnd(ARRAY_SIZE(reg))] : (unsigned)rnd(0x200);
-	u64 v = rnd(3) ? value[rnd(ARRAY_SIZE(value))] : random_next(&seed);
+	u64 v = rnd(3) ? value[rnd(ARRAY_SIZE(value))] : rnd_any();
 
 	/* Most would end this round: a reset, or the end of it. */
 	if (off == VIRTIO_MMIO_STATUS && rnd(8))
@@ -83,7 +69,7 @@ static void some_chain(void)
 		r->desc[i] = (struct vring_desc){
 			.addr = some_gpa(), .len = some_len(),
 			.flags = (u16)((write ^ !rnd(200) ? VRING_DESC_F_WRITE : 0) | (n ? VRING_DESC_F_NEXT : 0)),
-			.next = rnd(200) ? next : (u16)random_next(&seed),
+			.next = rnd(200) ? next : (u16)rnd_any(),
 		};
 		if (!n)
 			break;
@@ -97,7 +83,7 @@ static void some_word(void)
 {
 	const struct ring *r = some_ring();
 	u64 gpa = rnd(3) ? r->where.desc + rnd(r->where.used + 64 - r->where.desc) : some_gpa();
-	u64 v = rnd(2) ? random_next(&seed) : rnd(70);
+	u64 v = rnd(2) ? rnd_any() : rnd(70);
 	const u64 size = 1ULL << rnd(4);
 
 	gpa &= ~7ULL;
@@ -111,7 +97,7 @@ static void some_frame(void)
 	static u8 frame[80000];
 	size_t len = rnd(4) ? HEADER + rnd(1600) : rnd(sizeof(frame));
 
-	random_fill(frame, HEADER, rnd(3) ? 0 : seed);
+	random_fill(frame, HEADER, rnd(3) ? 0 : fuzz_seed);
 	if (rnd(3))
 		memset(frame, 0, HEADER);
 	if (send(b.wire, frame, len, MSG_NOSIGNAL) < 0)
@@ -229,21 +215,21 @@ static void recover(void)
 
 static void mad_driver(enum kind kind)
 {
-	u64 end = now_ms() + 1000 * number_from("FUZZ_SECONDS", 1);
+	u64 end = fuzz_end();
 	bool scribbler;
 	pthread_t t;
 
 	rounds = 0;
 	bench_open((struct bench_setup){ .kind = kind, .queue_size = 64, .strict = rnd(2) });
 	recover();
-	while (now_ms() < end) {
-		u64 own = random_next(&seed);
+	while (fuzz_goes_on(end)) {
+		u64 own = rnd_any();
 
 		/* From a driver that works, or from one that is made up. */
 		if (rnd(4))
 			bench_up();
 		else
-			bench_reset(), driver_negotiate(b.dev, random_next(&seed) | V1);
+			bench_reset(), driver_negotiate(b.dev, rnd_any() | V1);
 		scribbler = !rnd(4);
 		STORE_ONCE(&over, false);
 		if (scribbler)
@@ -274,9 +260,7 @@ int main(void)
 	};
 	int r;
 
-	alarm(60 + 4 * (unsigned)number_from("FUZZ_SECONDS", 1));
-	seed = number_from("FUZZ_SEED", 1);
-	printf("# FUZZ_SEED=%llu\n", (unsigned long long)seed);
+	fuzz_begin(4);
 	r = check_run(tests, ARRAY_SIZE(tests));
 	bench_close();
 	return r;

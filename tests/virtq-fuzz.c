@@ -3,42 +3,18 @@
  * virtq-fuzz.c - rings full of nonsense: whatever a chain says, what is handed
  * out lies in guest memory, is no longer than the queue, and a queue that
  * broke stays broken.
- *
- * FUZZ_SEED=n takes another path, FUZZ_SECONDS=n a longer one.
  */
 #include <pthread.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "barrier.h"
 #include "check.h"
 #include "driver.h"
+#include "fuzz.h"
 
 static struct guest g;
 static struct ring r;
 static struct virtq vq;
-static u64 seed;
 static unsigned chains, breaks;
-
-static u64 rnd(u64 below)
-{
-	return random_next(&seed) % below;
-}
-
-static u64 number_from(const char *variable, u64 otherwise)
-{
-	const char *s = getenv(variable);
-
-	return s ? strtoull(s, NULL, 0) : otherwise;
-}
-
-static double seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 /* Addresses and lengths that are near something. */
 static u64 some_gpa(void)
@@ -67,7 +43,7 @@ static void scribble_descriptor(struct vring_desc *d, unsigned entries)
 	d->flags = flags[rnd(ARRAY_SIZE(flags))];
 	d->addr = d->flags & VRING_DESC_F_INDIRECT && rnd(8) ? r.tables + 16 * rnd(64) : some_gpa();
 	d->len = d->flags & VRING_DESC_F_INDIRECT && rnd(8) ? 16 * (u32)rnd(entries + 2) : some_len();
-	d->next = rnd(16) ? (u16)rnd(entries) : (u16)random_next(&seed);
+	d->next = rnd(16) ? (u16)rnd(entries) : (u16)rnd_any();
 }
 
 static void scribble(void)
@@ -79,8 +55,8 @@ static void scribble(void)
 	for (u64 n = rnd(8); n; n--)
 		scribble_descriptor(&table[rnd(64)], r.size);
 	for (u64 n = rnd(4); n; n--)
-		r.avail->ring[rnd(r.size)] = rnd(30) ? (u16)rnd(r.size) : (u16)random_next(&seed);
-	STORE_RELEASE(&r.avail->idx, (u16)(rnd(500) ? r.avail->idx + rnd(3) : random_next(&seed)));
+		r.avail->ring[rnd(r.size)] = rnd(30) ? (u16)rnd(r.size) : (u16)rnd_any();
+	STORE_RELEASE(&r.avail->idx, (u16)(rnd(500) ? r.avail->idx + rnd(3) : rnd_any()));
 }
 
 static bool in_memory(const struct iovec *v)
@@ -160,9 +136,9 @@ static void use_queue(unsigned rounds)
 
 static void nonsense(void)
 {
-	double end = seconds() + (double)number_from("FUZZ_SECONDS", 1);
+	u64 end = fuzz_end();
 
-	while (seconds() < end)
+	while (fuzz_goes_on(end))
 		for (unsigned i = 0; i < 50; i++) {
 			fresh_queue();
 			use_queue(200);
@@ -195,13 +171,13 @@ static void *keep_scribbling(void *arg)
 
 static void changed_meanwhile(void)
 {
-	double end = seconds() + (double)number_from("FUZZ_SECONDS", 1);
+	u64 end = fuzz_end();
 	pthread_t t;
 
 	chains = breaks = 0;
-	while (seconds() < end) {
+	while (fuzz_goes_on(end)) {
 		const char *why;
-		u64 own = random_next(&seed);
+		u64 own = rnd_any();
 
 		g.next[0] = GUEST_LOW;
 		ring_init(&r, &g, 32, true, true);
@@ -230,9 +206,7 @@ int main(void)
 		{ "nor of what changes while it is looked at", changed_meanwhile },
 	};
 
-	alarm(60 + 3 * (unsigned)number_from("FUZZ_SECONDS", 1));
-	seed = number_from("FUZZ_SEED", 1);
-	printf("# FUZZ_SEED=%llu\n", (unsigned long long)seed);
+	fuzz_begin(3);
 	guest_open(&g, 256 * KiB, 256 * KiB);
 	return check_run(tests, ARRAY_SIZE(tests));
 }

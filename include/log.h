@@ -12,6 +12,8 @@
 #ifndef RINGLET_LOG_H
 #define RINGLET_LOG_H
 
+#include <stdio.h>
+
 #include "base.h"
 
 /* ringlet's exit status (crosvm's numbers, so that scripts can be shared). */
@@ -33,8 +35,12 @@ extern bool log_verbose;
 void warn(const char *fmt, ...) PRINTF(1, 2);
 void info(const char *fmt, ...) PRINTF(1, 2); /* only with -v */
 
-/* Main thread: several lines as they are, without a prefix. */
-void log_document(const char *text);
+/*
+ * Main thread: several lines as write_it writes them, without a prefix; or with
+ * -v, each as info() would say it.  Without memory nothing is said.
+ */
+void log_document(void (*write_it)(FILE *f, const void *arg), const void *arg);
+void info_document(void (*write_it)(FILE *f, const void *arg), const void *arg);
 
 /* The guest did something it must not: same line format as warn(). */
 void guest_warn(const char *fmt, ...) PRINTF(1, 2);

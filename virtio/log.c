@@ -52,7 +52,7 @@ static bool write_all(const char *s, size_t len)
 	return true;
 }
 
-void log_document(const char *text)
+static void write_document(const char *text)
 {
 	size_t len;
 
@@ -65,6 +65,39 @@ void log_document(const char *text)
 		if (!write_all(text, len) || !write_all("\r\n", 2) || !text[len])
 			return;
 	}
+}
+
+/* What it writes, malloc'ed; NULL: there is no memory for it. */
+static char *text_of(void (*write_it)(FILE *f, const void *arg), const void *arg)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	if (!f)
+		return NULL;
+	write_it(f, arg);
+	fclose(f);
+	return text;
+}
+
+void log_document(void (*write_it)(FILE *f, const void *arg), const void *arg)
+{
+	char *text = text_of(write_it, arg);
+
+	if (text)
+		write_document(text);
+	free(text);
+}
+
+void info_document(void (*write_it)(FILE *f, const void *arg), const void *arg)
+{
+	char *text = log_verbose ? text_of(write_it, arg) : NULL, *rest = text, *line;
+
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			info("%s", line);
+	free(text);
 }
 
 #define SAY(fmt)                   \

@@ -204,56 +204,33 @@ static void open_symbols(void)
 		die_args("%s", err);
 }
 
-/* A document as text, malloc'ed; NULL: there is no memory for it. */
-static char *stats_text(void (*write_it)(FILE *))
+static void write_stats(FILE *f, const void *arg)
 {
-	char *text = NULL;
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
-
-	if (!f)
-		return NULL;
-	write_it(f);
-	fclose(f);
-	return text;
+	stats_write(arg, f, conf.stats.on ? conf.stats.format : REPORT_TEXT);
 }
 
-static void write_stats(FILE *f)
+static void write_net(FILE *f, const void *arg)
 {
-	stats_write(&stats, f, conf.stats.on ? conf.stats.format : REPORT_TEXT);
-}
-
-static void write_net(FILE *f)
-{
-	stats_write_net(&stats, f);
+	stats_write_net(arg, f);
 }
 
 /* At the end, and by console_run() when SIGUSR1 asks. */
 static void say_stats(void)
 {
-	char *text;
-
-	if (stats_file) {
-		write_stats(stats_file);
-		if (fflush(stats_file))
-			warn("--stats: cannot write %s: %s", conf.stats.file, strerror(errno));
+	if (!stats_file) {
+		log_document(write_stats, &stats);
 		return;
 	}
-	text = stats_text(write_stats);
-	if (text)
-		log_document(text);
-	free(text);
+	write_stats(stats_file, &stats);
+	if (fflush(stats_file))
+		warn("--stats: cannot write %s: %s", conf.stats.file, strerror(errno));
 }
 
 /* With -v the device's figures, whether or not there are --stats. */
 static void say_counters(void)
 {
-	char *text = net && log_verbose ? stats_text(write_net) : NULL, *rest = text, *line;
-
-	while ((line = strsep(&rest, "\n")))
-		if (*line)
-			info("%s", line);
-	free(text);
+	if (net)
+		info_document(write_net, &stats);
 	if (conf.stats.on)
 		say_stats();
 	if (stats_file)
@@ -343,6 +320,13 @@ static void look_at_panic(void)
 	vm_resume(&vm);
 }
 
+static void write_last_moments(FILE *f, const void *arg)
+{
+	(void)arg;
+	console_recall(f, LAST_LINES);
+	autopsy_write(f, &vm, symbols, false);
+}
+
 /*
  * Of a guest that did not end as guests do: what it said last, and where its
  * processors are.  Ours say themselves what was wrong.
@@ -350,20 +334,9 @@ static void look_at_panic(void)
 static void say_how(void)
 {
 	bool ours = !strncmp(conf.kernel, GUEST_PREFIX, strlen(GUEST_PREFIX));
-	char *text = NULL;
-	size_t size;
-	FILE *f;
 
-	if (ours || !(panicked() || vm.end == VM_CRASH || vm.end == VM_HANG))
-		return;
-	f = open_memstream(&text, &size);
-	if (!f)
-		return;
-	console_recall(f, LAST_LINES);
-	autopsy_write(f, &vm, symbols, false);
-	fclose(f);
-	log_document(text);
-	free(text);
+	if (!ours && (panicked() || vm.end == VM_CRASH || vm.end == VM_HANG))
+		log_document(write_last_moments, NULL);
 }
 
 /*

@@ -6,7 +6,6 @@
 #include "watchdog.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -94,24 +93,20 @@ static void take_look(struct vcpu *c, struct watchdog_look *look)
 	};
 }
 
-/* Where all are; who is ended is looked at when it has. */
+static void write_where_all_are(FILE *f, const void *arg)
+{
+	(void)arg;
+	autopsy_write(f, dog.vm, dog.symbols, true);
+}
+
+/* Who is ended is looked at when it has. */
 static void tell(const char *what)
 {
-	char *text = NULL;
-	size_t size;
-	FILE *f;
-
 	if (dog.ends) {
 		vm_end(dog.vm, VM_HANG, "%s", what);
 		return;
 	}
-	f = open_memstream(&text, &size);
-	if (f) {
-		autopsy_write(f, dog.vm, dog.symbols, true);
-		fclose(f);
-		log_document(text);
-	}
-	free(text);
+	log_document(write_where_all_are, NULL);
 	warn("%s", what);
 }
 

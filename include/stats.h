@@ -36,4 +36,17 @@ void stats_write_net(const struct stats *s, FILE *to);
 /* Name, process, kernel, uptime, processors, memory. */
 void stats_write_info(const struct stats *s, FILE *to, enum report_format f);
 
+/* --- stats_out.c: whom they are told to.  Main thread ------------------------------ */
+
+/* While the rights are the user's: the file of --stats; die_args() if it cannot be written. */
+void stats_open(const struct stats *s);
+/* What --stats asks for, now. */
+void stats_say(void);
+/* What it asks for at the end, and with -v the network device's figures. */
+void stats_close(void);
+
+/* Rows of ctl.h's table. */
+bool ctl_stats(const char *argument, FILE *answer);
+bool ctl_info(const char *argument, FILE *answer);
+
 #endif

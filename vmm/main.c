@@ -54,7 +54,6 @@ static struct tap tap;
 static struct steering steering = { .program = -1 };
 static struct net *net;
 static struct stats stats = { .conf = &conf, .vm = &vm, .tap = &tap };
-static FILE *stats_file; /* NULL: standard error */
 static struct symbols *symbols; /* of the guest's kernel, or NULL */
 static bool terminal; /* the command's streams are one */
 
@@ -185,17 +184,6 @@ static void load_guest(const char *cmdline, const struct initramfs *files)
 	     (unsigned long long)entry.rip, cmdline);
 }
 
-/* Where --stats reports to, opened while the rights are the user's. */
-static void open_stats(void)
-{
-	if (!conf.stats.file)
-		return;
-	stats_file = fopen(conf.stats.file, "we");
-	if (!stats_file)
-		die_args("--stats: cannot write %s: %s", conf.stats.file, strerror(errno));
-	setvbuf(stats_file, NULL, _IOLBF, 0);
-}
-
 static void open_symbols(void)
 {
 	char err[512];
@@ -204,66 +192,9 @@ static void open_symbols(void)
 		die_args("%s", err);
 }
 
-static void write_stats(FILE *f, const void *arg)
-{
-	stats_write(arg, f, conf.stats.on ? conf.stats.format : REPORT_TEXT);
-}
-
-static void write_net(FILE *f, const void *arg)
-{
-	stats_write_net(arg, f);
-}
-
-/* At the end, and by console_run() when SIGUSR1 asks. */
-static void say_stats(void)
-{
-	if (!stats_file) {
-		log_document(write_stats, &stats);
-		return;
-	}
-	write_stats(stats_file, &stats);
-	if (fflush(stats_file))
-		warn("--stats: cannot write %s: %s", conf.stats.file, strerror(errno));
-}
-
-/* With -v the device's figures, whether or not there are --stats. */
-static void say_counters(void)
-{
-	if (net)
-		info_document(write_net, &stats);
-	if (conf.stats.on)
-		say_stats();
-	if (stats_file)
-		fclose(stats_file);
-}
-
-/* --- the control socket --- */
-
-static bool answer(const char *argument, FILE *f, void (*write_it)(const struct stats *, FILE *, enum report_format))
-{
-	int format = *argument ? report_format(argument) : REPORT_JSON;
-
-	if (format < 0) {
-		fprintf(f, "unknown format; json, text or flat\n");
-		return false;
-	}
-	write_it(&stats, f, (enum report_format)format);
-	return true;
-}
-
-static bool answer_stats(const char *argument, FILE *f)
-{
-	return answer(argument, f, stats_write);
-}
-
-static bool answer_info(const char *argument, FILE *f)
-{
-	return answer(argument, f, stats_write_info);
-}
-
 static const struct ctl_command commands[] = {
-	{ "stats", "[json|text|flat]  all that is counted", answer_stats },
-	{ "info", "[json|text|flat]  what guest this is", answer_info },
+	{ "stats", "[json|text|flat]  all that is counted", ctl_stats },
+	{ "info", "[json|text|flat]  what guest this is", ctl_info },
 	{ "pcap", "start FILE|stop  capture packets", pcap_command },
 	{ "pause", "have all processors stand still", ctl_pause },
 	{ "resume", "have them go on", ctl_resume },
@@ -440,7 +371,7 @@ static int run(void)
 	info("%s", command);
 
 	check_inherited();
-	open_stats();
+	stats_open(&stats);
 	if (conf.dump_on_panic)
 		dump_prepare(conf.dump_on_panic);
 	open_symbols();
@@ -468,7 +399,7 @@ static int run(void)
 	sandbox_enter(conf.user);
 	if (conf.session)
 		command_start(&conf);
-	console_block_signals(say_stats);
+	console_block_signals(stats_say);
 	if (!conf.session || terminal)
 		console_open();
 	watching_begin(&conf, net);
@@ -499,7 +430,7 @@ static int run(void)
 	gdb_close();
 	netns_end_peer();
 	watching_end(net);
-	say_counters();
+	stats_close();
 	if (net)
 		net_free(net);
 	watching_close();

@@ -23,6 +23,7 @@
 #include "ctl.h"
 #include "ctl_guest.h"
 #include "dump.h"
+#include "ending.h"
 #include "gdb.h"
 #include "guests.h"
 #include "initramfs.h"
@@ -44,9 +45,6 @@
 #include "vm.h"
 #include "watchdog.h"
 #include "watching.h"
-
-/* Of the console, when a guest did not end as guests do. */
-#define LAST_LINES 12
 
 static struct conf conf;
 static struct vm vm;
@@ -238,75 +236,12 @@ static void open_ctl(void)
 	info("no control socket: %s", err);
 }
 
-static bool panicked(void)
-{
-	return (console_saw_panic() || LOAD_ONCE(&vm.panicked)) && (vm.end == VM_RESET || vm.end == VM_CRASH);
-}
-
 /* Main thread, from console_run(). */
 static void look_at_panic(void)
 {
 	vm_pause(&vm);
 	cpu_states_keep(&vm);
 	vm_resume(&vm);
-}
-
-static void write_last_moments(FILE *f, const void *arg)
-{
-	(void)arg;
-	console_recall(f, LAST_LINES);
-	autopsy_write(f, &vm, symbols, false);
-}
-
-/*
- * Of a guest that did not end as guests do: what it said last, and where its
- * processors are.  Ours say themselves what was wrong.
- */
-static void say_how(void)
-{
-	bool ours = !strncmp(conf.kernel, GUEST_PREFIX, strlen(GUEST_PREFIX));
-
-	if (!ours && (panicked() || vm.end == VM_CRASH || vm.end == VM_HANG))
-		log_document(write_last_moments, NULL);
-}
-
-/*
- * The last line says why it ended, unless it was the command that did; a
- * panic explains the reset after it.
- */
-static int say_why(void)
-{
-	enum vm_end end = (enum vm_end)vm.end;
-	bool panic = panicked();
-
-	if (end == VM_EXIT)
-		return command_status();
-	if (conf.session && end != VM_SIGNAL && end != VM_QUIT)
-		console_say_last();
-	if (conf.session && end == VM_POWEROFF && !command_is_up()) {
-		warn("the guest could not run the command%s%s", command_doubts() ? ": " : "",
-		     command_doubts() ? command_doubts() : "");
-		return EXIT_HOST_ERROR;
-	}
-	say_how();
-	if (panic)
-		warn("the guest's kernel panicked");
-	else
-		warn("%s", vm.why);
-	if (panic)
-		return EXIT_GUEST_PANIC;
-	switch (end) {
-	case VM_RESET:
-		return EXIT_GUEST_RESET;
-	case VM_CRASH:
-		return EXIT_GUEST_CRASH;
-	case VM_TIMEOUT:
-		return EXIT_TIMEOUT;
-	case VM_HANG:
-		return EXIT_GUEST_HANG;
-	default:
-		return EXIT_POWEROFF;
-	}
 }
 
 /*
@@ -438,8 +373,8 @@ static int run(void)
 		command_close();
 	steering_close(&steering);
 	tap_close(&tap);
-	dump_panicked(panicked() || vm.end == VM_CRASH || vm.end == VM_HANG);
-	status = say_why();
+	dump_panicked(ending_is_bad(&vm));
+	status = ending_say(&conf, &vm, symbols);
 	symbols_free(symbols);
 	vm_close(&vm);
 	free(cmdline);
@@ -497,14 +432,6 @@ int main(int argc, char **argv)
 		break;
 	}
 	conf_free(&conf);
-	if (vm.end == VM_SIGNAL) {
-		/* Die of what we were told to die of: the shell shows it. */
-		sigset_t all;
-
-		signal(console_signal(), SIG_DFL);
-		sigfillset(&all);
-		raise(console_signal());
-		sigprocmask(SIG_UNBLOCK, &all, NULL);
-	}
+	ending_by_signal(&vm);
 	return status;
 }

@@ -154,6 +154,10 @@ static inline bool conf_net_has_namespace(const struct conf_net *net)
 /* Make it NET_NS, unless it is NET_USER, with addresses if there are none. */
 void conf_net_in_namespace(struct conf_net *net);
 
+/* An address with colons; returns buf. */
+#define CONF_MAC_TEXT 18
+const char *conf_mac_text(const u8 mac[6], char buf[CONF_MAC_TEXT]);
+
 /* What --chaos would have to be, without a line feed. */
 void conf_chaos_print(const struct chaos_config *c, FILE *f);
 

@@ -92,6 +92,12 @@ static const char *ip_text(u32 ip, char text[INET_ADDRSTRLEN])
 	return inet_ntop(AF_INET, &ip, text, INET_ADDRSTRLEN);
 }
 
+const char *conf_mac_text(const u8 m[6], char buf[CONF_MAC_TEXT])
+{
+	snprintf(buf, CONF_MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+	return buf;
+}
+
 /* A time there is only with a policy that has one. */
 static void put_irq(FILE *f, const struct conf_net *net)
 {
@@ -125,7 +131,7 @@ static void put_capture(FILE *f, const struct conf_net *net)
 
 static void put_net(FILE *f, const struct conf_net *net)
 {
-	char ip[INET_ADDRSTRLEN];
+	char ip[INET_ADDRSTRLEN], mac[CONF_MAC_TEXT];
 
 	if (net->mode == NET_NONE) {
 		fputs(" --net none", f);
@@ -138,8 +144,7 @@ static void put_net(FILE *f, const struct conf_net *net)
 	}
 	if (net->fd >= 0)
 		fprintf(f, ",fd=%d", net->fd);
-	fprintf(f, ",mac=%02x:%02x:%02x:%02x:%02x:%02x", net->mac[0], net->mac[1], net->mac[2],
-		net->mac[3], net->mac[4], net->mac[5]);
+	fprintf(f, ",mac=%s", conf_mac_text(net->mac, mac));
 	if (net->host_ip)
 		fprintf(f, ",ip=%s/%u", ip_text(net->host_ip, ip), net->prefix);
 	if (net->guest_ip)

@@ -3,7 +3,6 @@
  * main.c - the wiring, in order: what needs rights, the machine, its devices,
  * then without rights the threads; wait; the same list backwards.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,8 +11,6 @@
 #include <unistd.h>
 
 #include "acpi.h"
-#include "autopsy.h"
-#include "barrier.h"
 #include "boot.h"
 #include "clock.h"
 #include "command.h"
@@ -22,10 +19,10 @@
 #include "cpu_state.h"
 #include "ctl.h"
 #include "ctl_guest.h"
+#include "dry_run.h"
 #include "dump.h"
 #include "ending.h"
 #include "gdb.h"
-#include "guests.h"
 #include "initramfs.h"
 #include "inspect.h"
 #include "link.h"
@@ -41,7 +38,6 @@
 #include "tap.h"
 #include "tap_steering.h"
 #include "tracer.h"
-#include "virtio.h"
 #include "vm.h"
 #include "watchdog.h"
 #include "watching.h"
@@ -54,53 +50,6 @@ static struct net *net;
 static struct stats stats = { .conf = &conf, .vm = &vm, .tap = &tap };
 static struct symbols *symbols; /* of the guest's kernel, or NULL */
 static bool terminal; /* the command's streams are one */
-
-static const char *mac_text(const u8 *m, char buf[18])
-{
-	snprintf(buf, 18, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
-	return buf;
-}
-
-static u64 window(unsigned i)
-{
-	return LAYOUT_VIRTIO + i * LAYOUT_VIRTIO_STRIDE;
-}
-
-/* What would be: nothing of the host is touched. */
-static void dry_run(const char *cmdline)
-{
-	struct boot_range map[BOOT_MAX_RANGES];
-	struct mem m = { 0 };
-	char mac[18];
-	unsigned n;
-
-	/* Only the sizes matter here; nothing is mapped. */
-	m.size = conf.mem;
-	m.region[m.n++] = (struct mem_region){ .gpa = 0, .size = MIN(conf.mem, LAYOUT_LOW_END) };
-	if (conf.mem > LAYOUT_LOW_END)
-		m.region[m.n++] = (struct mem_region){ .gpa = LAYOUT_HIGH, .size = conf.mem - LAYOUT_LOW_END };
-	n = boot_memory_map(&m, map);
-
-	printf("kernel        %s\n", conf.kernel);
-	printf("initrd        %s\n", conf.initrd ? conf.initrd : "none");
-	printf("command line  %s\n", cmdline);
-	printf("vCPUs         %u\n", conf.cpus);
-	printf("memory map\n");
-	for (unsigned i = 0; i < n; i++)
-		printf("  %#014llx-%#014llx  %s\n", (unsigned long long)map[i].start,
-		       (unsigned long long)(map[i].start + map[i].size - 1),
-		       map[i].type == 1 ? "RAM" : "reserved");
-	printf("devices\n");
-	printf("  serial        port %#x, line %u, ACPI PNP0501, ttyS0\n", PORT_SERIAL, GSI_SERIAL);
-	printf("  pvpanic       port %#x, ACPI QEMU0001\n", PORT_PVPANIC);
-	printf("  I/O APIC      %#llx, %u pins\n", LAYOUT_IOAPIC, IOAPIC_PINS);
-	if (conf.net.mode != NET_NONE)
-		printf("  virtio-net    %#llx-%#llx, line %u, ACPI LNRO0005, mac %s, io=%s, queue_size=%u\n",
-		       (unsigned long long)window(0),
-		       (unsigned long long)(window(0) + LAYOUT_VIRTIO_SIZE - 1), GSI_VIRTIO,
-		       mac_text(conf.net.mac, mac), conf.net.io == IO_URING ? "uring" : "poll",
-		       conf.net.queue_size);
-}
 
 /* Asked first: what is opened after it may get that very number. */
 static void check_inherited(void)
@@ -127,7 +76,7 @@ static void open_net(void)
 		.cpus = n->cpus.cpu,
 		.n_cpus = n->cpus.n,
 	};
-	char err[512], mac[18];
+	char err[512], mac[CONF_MAC_TEXT];
 	unsigned mtu;
 
 	if (n->fd >= 0 ? tap_adopt(&tap, n->fd, err, sizeof(err)) : tap_open(&tap, n->tap, n->queues, err, sizeof(err)))
@@ -155,7 +104,7 @@ static void open_net(void)
 		     (unsigned long long)n->chaos.seed);
 	vm_add_virtio(&vm, net_virtio(net));
 	info("net: tap %s%s, mac %s, mtu %u, engine %s", tap.name, tap.created ? " (made)" : "",
-	     mac_text(n->mac, mac), mtu, net_engine_name(net));
+	     conf_mac_text(n->mac, mac), mtu, net_engine_name(net));
 }
 
 static void load_guest(const char *cmdline, const struct initramfs *files)
@@ -168,7 +117,7 @@ static void load_guest(const char *cmdline, const struct initramfs *files)
 	char err[512];
 
 	for (unsigned i = 0; i < vm.nvirtio; i++)
-		dev[i] = (struct acpi_device){ window(i), LAYOUT_VIRTIO_SIZE, GSI_VIRTIO + i };
+		dev[i] = (struct acpi_device){ LAYOUT_VIRTIO_WINDOW(i), LAYOUT_VIRTIO_SIZE, GSI_VIRTIO + i };
 	req.rsdp = acpi_build(&vm.mem, &acpi);
 	if (files) {
 		made = command_initrd(files);
@@ -280,31 +229,9 @@ static void choose_session(void)
 	terminal = conf.session && streams;
 }
 
-static int run(void)
+/* Whatever takes rights; the guest's memory is filled at the end of it. */
+static void open_all(const char *cmdline, struct initramfs *files)
 {
-	struct initramfs *files = NULL;
-	char *cmdline, *command, err[512];
-	int status;
-
-	choose_session();
-	choose_network();
-	watching_check(&conf);
-	cmdline = conf_guest_cmdline(&conf);
-	command = conf_to_command(&conf);
-	if (conf.kernel_is_found)
-		warn("no kernel given: taking %s", conf.kernel);
-	if (boot_probe(conf.kernel, err, sizeof(err)))
-		die_args("%s", err);
-	if (conf.session)
-		files = command_files(&conf, terminal);
-	if (conf.save_initrd && files)
-		command_save(files, conf.save_initrd);
-	if (conf.dry_run) {
-		dry_run(cmdline);
-		return 0;
-	}
-	info("%s", command);
-
 	check_inherited();
 	stats_open(&stats);
 	if (conf.dump_on_panic)
@@ -328,10 +255,13 @@ static int run(void)
 		initramfs_free(files);
 	if (net)
 		link_open(net, &tap);
-
 	if (conf.ns_exec)
 		netns_prepare_peer(conf.ns_exec);
-	sandbox_enter(conf.user);
+}
+
+/* The threads, of which the guest's are the last. */
+static void start(void)
+{
 	if (conf.session)
 		command_start(&conf);
 	console_block_signals(stats_say);
@@ -352,10 +282,12 @@ static int run(void)
 	ctl_serve(commands);
 	if (!conf.session)
 		netns_start_peer();
+}
 
-	console_on_panic(look_at_panic);
-	console_run(&vm, conf.timeout);
-	console_on_panic(NULL);
+/* The same backwards; the exit status. */
+static int stop(void)
+{
+	int status;
 
 	vm_stop(&vm);
 	dump_close();
@@ -377,6 +309,49 @@ static int run(void)
 	status = ending_say(&conf, &vm, symbols);
 	symbols_free(symbols);
 	vm_close(&vm);
+	return status;
+}
+
+static void check_kernel(void)
+{
+	char err[512];
+
+	if (conf.kernel_is_found)
+		warn("no kernel given: taking %s", conf.kernel);
+	if (boot_probe(conf.kernel, err, sizeof(err)))
+		die_args("%s", err);
+}
+
+static int run(void)
+{
+	struct initramfs *files = NULL;
+	char *cmdline, *command;
+	int status;
+
+	choose_session();
+	choose_network();
+	watching_check(&conf);
+	cmdline = conf_guest_cmdline(&conf);
+	command = conf_to_command(&conf);
+	check_kernel();
+	if (conf.session)
+		files = command_files(&conf, terminal);
+	if (conf.save_initrd && files)
+		command_save(files, conf.save_initrd);
+	if (conf.dry_run) {
+		dry_run(&conf, cmdline);
+		return 0;
+	}
+	info("%s", command);
+
+	open_all(cmdline, files);
+	sandbox_enter(conf.user);
+	start();
+	console_on_panic(look_at_panic);
+	console_run(&vm, conf.timeout);
+	console_on_panic(NULL);
+	status = stop();
+
 	free(cmdline);
 	free(command);
 	return status;

@@ -242,7 +242,7 @@ static void add_kicks(struct vm *vm, struct virtio_dev *dev, u64 gpa)
 
 void vm_add_virtio(struct vm *vm, struct virtio_dev *dev)
 {
-	u64 base = LAYOUT_VIRTIO + vm->nvirtio * LAYOUT_VIRTIO_STRIDE;
+	u64 base = LAYOUT_VIRTIO_WINDOW(vm->nvirtio);
 	struct kvm_ioeventfd ack = {
 		.addr = base + VIRTIO_MMIO_INTERRUPT_ACK,
 		.len = 4,

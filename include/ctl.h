@@ -40,6 +40,9 @@ struct ctl_command {
 	bool (*run)(const char *argument, FILE *answer);
 };
 
+/* The row of that name, len bytes, in a table that ends with a name of NULL; NULL: there is none. */
+const struct ctl_command *ctl_find(const struct ctl_command *table, const char *name, size_t len);
+
 /*
  * Main thread, from run(): the descriptor that the client passed with its
  * request, which is the caller's from now on; -1: there is none.

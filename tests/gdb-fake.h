@@ -13,7 +13,10 @@
 
 #include "check.h"
 #include "ctl.h"
+#include "ctl_guest.h"
 #include "driver.h"
+#include "inspect.h"
+#include "stats.h"
 #include "../vmm/gdb_internal.h"
 
 #define CPUS 2
@@ -129,6 +132,9 @@ static const struct ctl_command fake_commands[] = {
 	{ NULL },
 };
 
+static const struct conf fake_conf = { .kernel = "fake" };
+static const struct stats fake_stats = { .conf = &fake_conf, .name = "fake", .vm = &vm };
+
 static inline void *fake_at(u64 va)
 {
 	return guest_at(&ram, va - BASE + GUEST_LOW);
@@ -160,6 +166,9 @@ static inline void fake_fresh(void)
 	fake_tables();
 	g.vm = &vm;
 	g.commands = fake_commands;
+	ctl_guest_init(&vm, NULL);
+	stats_open(&fake_stats);
+	inspect_open(&fake_stats);
 }
 
 #endif

@@ -566,6 +566,17 @@ static void leaving(void)
 	CHECK_EQ(vm.end, VM_QUIT);
 }
 
+/* What they are asked for there differs from what the control socket is. */
+static void monitor_own(void)
+{
+	fake_fresh();
+	CHECK_HAS(ask("qRcmd,7374617473"), "6b65726e656c2066616b65"); /* stats: kernel fake, not "kernel":"fake" */
+	CHECK_HAS(ask("qRcmd,697271"), "O6c696e652030"); /* irq: line 0 */
+	CHECK_HAS(ask("qRcmd,69727120647261696e"), "6e6f206e6574776f726b20646576696365"); /* irq drain: no network device */
+	CHECK_HAS(ask("qRcmd,71756974"), "OK"); /* quit */
+	CHECK_EQ(vm.end, VM_QUIT);
+}
+
 static void monitor(void)
 {
 	char *all;
@@ -608,6 +619,7 @@ int main(void)
 		{ "a trap is what it was when it came, whatever is a breakpoint later", both_at_a_breakpoint },
 		{ "leaving", leaving },
 		{ "monitor", monitor },
+		{ "monitor, where it is not the control socket", monitor_own },
 	};
 
 	return check_run(tests, ARRAY_SIZE(tests));

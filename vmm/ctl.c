@@ -217,6 +217,14 @@ static void take_client(void)
 	wait_for(c, EPOLL_CTL_ADD);
 }
 
+const struct ctl_command *ctl_find(const struct ctl_command *table, const char *name, size_t len)
+{
+	for (; table->name; table++)
+		if (strlen(table->name) == len && !memcmp(table->name, name, len))
+			return table;
+	return NULL;
+}
+
 static bool say_help(FILE *f)
 {
 	for (const struct ctl_command *k = ctl.commands; k->name; k++)
@@ -228,15 +236,14 @@ static bool say_help(FILE *f)
 static bool carry_out(char *line, FILE *f)
 {
 	char *argument = strchr(line, ' ');
-	const struct ctl_command *k = ctl.commands;
+	const struct ctl_command *k;
 
 	if (argument)
 		*argument++ = '\0';
 	if (!strcmp(line, "help"))
 		return say_help(f);
-	while (k->name && strcmp(k->name, line))
-		k++;
-	if (k->name)
+	k = ctl_find(ctl.commands, line, strlen(line));
+	if (k)
 		return k->run(argument ? argument : "", f);
 	fprintf(f, "unknown command; there are ");
 	for (k = ctl.commands; k->name; k++)

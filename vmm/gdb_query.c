@@ -14,6 +14,8 @@
 #include "ctl_guest.h"
 #include "dump.h"
 #include "gdb_internal.h"
+#include "inspect.h"
+#include "stats.h"
 
 /* Bytes of a monitor command's text in one packet. */
 #define OUTPUT_PIECE (GDB_PACKET / 2 - 1)
@@ -88,14 +90,6 @@ static void transfer(struct gdb *g, const char *p)
 
 /* --- monitor ------------------------------------------------------------------------ */
 
-static const struct ctl_command *find(const struct gdb *g, const char *name, size_t len)
-{
-	for (const struct ctl_command *k = g->commands; k && k->name; k++)
-		if (strlen(k->name) == len && !memcmp(k->name, name, len))
-			return k;
-	return NULL;
-}
-
 /* gdb has no file to send along: main writes it, and what it cannot write it says. */
 static bool dump(const char *argument, FILE *f)
 {
@@ -110,26 +104,33 @@ static bool dump(const char *argument, FILE *f)
 	return true;
 }
 
+/* Who types it reads it, too. */
+static bool stats(const char *argument, FILE *f)
+{
+	return ctl_stats(*argument ? argument : "text", f);
+}
+
+/* Without a policy to set it is a question. */
+static bool irq(const char *argument, FILE *f)
+{
+	return *argument ? ctl_irq(argument, f) : inspect_interrupts(argument, f);
+}
+
 /* What is another thing here than on the control socket, or has another name. */
 static const struct ctl_command own[] = {
 	{ "dump", "FILE  the guest's memory and registers, as an ELF core", dump },
 	{ "quit", "end the guest, as Ctrl-A x does", ctl_stop },
+	{ "stats", "[text|json|flat]  all that is counted", stats },
+	{ "irq", "[POLICY]  when to interrupt for packets, as in --net; or like interrupts", irq },
+	{ NULL },
 };
-
-static const struct ctl_command *find_own(const char *name, size_t len)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(own); i++)
-		if (strlen(own[i].name) == len && !memcmp(own[i].name, name, len))
-			return &own[i];
-	return NULL;
-}
 
 static void help(const struct gdb *g, FILE *f)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(own); i++)
-		fprintf(f, "%-10s %s\n", own[i].name, own[i].help);
-	for (const struct ctl_command *k = g->commands; k && k->name; k++)
-		if (!find_own(k->name, strlen(k->name)))
+	for (const struct ctl_command *k = own; k->name; k++)
+		fprintf(f, "%-10s %s\n", k->name, k->help);
+	for (const struct ctl_command *k = g->commands; k->name; k++)
+		if (!ctl_find(own, k->name, strlen(k->name)))
 			fprintf(f, "%-10s %s\n", k->name, k->help);
 }
 
@@ -141,19 +142,16 @@ static void carry_out(struct gdb *g, const char *line, FILE *f)
 
 	if (!strncmp(name, "info ", 5)) {
 		rest = name + 5 + strspn(name + 5, " ");
-		if (find(g, rest, strcspn(rest, " ")))
+		if (ctl_find(g->commands, rest, strcspn(rest, " ")))
 			name = rest;
 	}
 	argument = name + strcspn(name, " ");
-	k = find_own(name, (size_t)(argument - name));
+	k = ctl_find(own, name, (size_t)(argument - name));
 	if (!k)
-		k = find(g, name, (size_t)(argument - name));
+		k = ctl_find(g->commands, name, (size_t)(argument - name));
 	argument += strspn(argument, " ");
-	/* Without a policy to set it is a question. */
-	if (k && !strcmp(k->name, "irq") && !*argument)
-		k = find(g, "interrupts", strlen("interrupts"));
 	if (k)
-		k->run(*argument || strcmp(k->name, "stats") ? argument : "text", f);
+		k->run(argument, f);
 	else if (!strcmp(name, "help"))
 		help(g, f);
 	else

@@ -5,10 +5,11 @@
  *
  * Options follow getopt's habits ("--mem 512", "--mem=512", "-m512"), and
  * QEMU's single-dash words are understood where the meaning is the same.
- * Everything that can be judged without looking at the host is judged here,
- * so that the rest of the program meets only values it can use; the keys of
- * --net are conf_net.c's.  Nothing of the host is touched except to look for
- * a kernel when none is named.
+ * Everything that can be judged without looking at the host is judged here and
+ * in the other files of the name, so that the rest of the program meets only
+ * values it can use; most values are conf_value.c's, the keys of --net
+ * conf_net.c's.  Nothing of the host is touched except to look for a kernel
+ * when none is named.
  */
 #include "conf_internal.h"
 
@@ -16,17 +17,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/utsname.h>
 
 #include "guests.h"
 #include "log.h"
 
 #define DEFAULT_MEM (512 * MiB)
-#define MEM_MAX (1ULL << 40)
 #define TIMEOUT_MAX 315360000 /* seconds: ten years, and far from overflowing a timer */
-#define WATCHDOG_MAX 86400   /* seconds */
-#define PIN_MAX 4095	      /* the largest CONFIG_NR_CPUS, less one */
 
 enum option {
 	OPT_KERNEL,
@@ -156,137 +152,6 @@ static bool is_optional(const struct spelling *o)
 	return o->option == OPT_STATS;
 }
 
-static char *copy(const char *s)
-{
-	char *c = strdup(s);
-
-	if (!c)
-		die("out of memory while reading the command line");
-	return c;
-}
-
-static void set_string(const char **field, const char *value)
-{
-	free((char *)*field);
-	*field = copy(value);
-}
-
-u64 conf_number(const char *where, const char *value, u64 min, u64 max)
-{
-	size_t digits = strspn(value, "0123456789");
-	u64 n = strtoull(value, NULL, 10); /* its most, if there are too many digits */
-
-	if (!digits || value[digits] || n < min || n > max)
-		die_args("%s%s: not a number from %llu to %llu", where, value,
-			 (unsigned long long)min, (unsigned long long)max);
-	return n;
-}
-
-static u64 parse_size(const char *where, const char *value)
-{
-	static const char units[] = "kmgt";
-	size_t digits = strspn(value, "0123456789");
-	const char *suffix = value + digits, *unit;
-	u64 n, size;
-	unsigned shift = 20;
-
-	if (*suffix) {
-		unit = strchr(units, tolower((u8)*suffix));
-		if (!unit || suffix[1])
-			digits = 0;
-		else
-			shift = 10 * (unit - units + 1);
-	}
-	if (!digits)
-		die_args("%s%s: not a size; write a number of MiB, or one with K, M, G or T, "
-			 "like 512 or 2G", where, value);
-	n = strtoull(value, NULL, 10);
-	if (n > MEM_MAX >> shift)
-		die_args("%s%s: more than the 1T a guest can have%s", where, value,
-			 *suffix ? "" : "; a number without K, M, G or T counts MiB");
-	size = n << shift;
-	if (size < LAYOUT_RAM_MIN)
-		die_args("%s%s: too little memory; the least is %lluM", where, value,
-			 LAYOUT_RAM_MIN / MiB);
-	if (size % MiB)
-		die_args("%s%s: not a whole number of MiB; write %lluM or %lluM", where, value,
-			 (unsigned long long)(size / MiB), (unsigned long long)(size / MiB + 1));
-	return size;
-}
-
-/* One "3" or "3-5", len characters of the value. */
-static void cpu_range(const char *where, const char *value, const char *s, size_t len,
-		      struct conf_cpus *cpus)
-{
-	unsigned long first, last;
-	char *end;
-
-	first = last = strtoul(s, &end, 10);
-	if (*end == '-' && isdigit((u8)end[1]))
-		last = strtoul(end + 1, &end, 10);
-	/* strtoul() would have taken a sign or a blank in front. */
-	if (!isdigit((u8)*s) || end != s + len)
-		die_args("%s%s: '%.*s' is not a processor's number; write a list like 1,3-5", where,
-			 value, (int)len, s);
-	if (first > PIN_MAX || last > PIN_MAX)
-		die_args("%s%s: no processor has a number above %u", where, value, PIN_MAX);
-	if (last < first)
-		die_args("%s%s: '%.*s' runs backwards; write %lu-%lu", where, value, (int)len, s,
-			 last, first);
-	for (unsigned long cpu = first; cpu <= last; cpu++) {
-		if (cpus->n == CONF_MAX_PINS)
-			die_args("%s%s: more than the %u processors that a list can have", where,
-				 value, CONF_MAX_PINS);
-		cpus->cpu[cpus->n++] = cpu;
-	}
-}
-
-void conf_cpu_list(const char *where, const char *value, struct conf_cpus *cpus)
-{
-	const char *s = value;
-
-	memset(cpus, 0, sizeof(*cpus));
-	for (;;) {
-		size_t len = strcspn(s, ",:");
-
-		cpu_range(where, value, s, len, cpus);
-		if (!s[len])
-			return;
-		s += len + 1;
-	}
-}
-
-/* FORMAT[:FILE], or nothing. */
-static void parse_stats(const char *where, const char *value, struct conf_stats *s)
-{
-	size_t len = strcspn(value, ":");
-	char word[16];
-	int format;
-
-	snprintf(word, sizeof(word), "%.*s", (int)len, value);
-	format = report_format(word);
-	if (len >= sizeof(word) || format < 0 || (value[len] && !value[len + 1]))
-		die_args("%s%s: not json, text or flat, perhaps with a file behind it, like json:FILE",
-			 where, value);
-	s->on = true;
-	s->format = (enum report_format)format;
-	set_string(&s->file, value[len] ? value + len + 1 : "");
-	if (!*s->file) {
-		free((char *)s->file);
-		s->file = NULL;
-	}
-}
-
-/* It becomes a file's name, and must not look like a process's number or an option. */
-static void check_name(const char *where, const char *name)
-{
-	size_t len = strspn(name, CONF_NAME_LETTERS);
-
-	if (name[len] || len > CONF_MAX_NAME || strspn(name, "0123456789") == len || *name == '.' || *name == '-')
-		die_args("%s%s: not a name of at most %u letters, digits, '.', '_' and '-', "
-			 "with a letter in it", where, name, CONF_MAX_NAME);
-}
-
 /* Append a copy to a list that NULL ends, or that is NULL. */
 static void add_word(char ***list, const char *word)
 {
@@ -298,7 +163,7 @@ static void add_word(char ***list, const char *word)
 	if (!*list)
 		die("out of memory while reading the command line");
 	if (word)
-		(*list)[n++] = copy(word);
+		(*list)[n++] = conf_copy(word);
 	(*list)[n] = NULL;
 }
 
@@ -314,19 +179,6 @@ static void take_environ(struct conf *c, const char *where, const char *value)
 	if (!strchr(value, '=') || *value == '=')
 		die_args("%s%s: not NAME=VALUE; write it like LANG=C", where, value);
 	add_word(&c->environ, value);
-}
-
-/* SECS, or SECS:end. */
-static void parse_watchdog(struct conf *c, const char *where, const char *value)
-{
-	size_t len = strcspn(value, ":");
-	char seconds[16];
-
-	c->watchdog_ends = !strcmp(value + len, ":end");
-	if (value[len] && !c->watchdog_ends)
-		die_args("%s%s: only 'end' can be behind the colon: to end a guest that hangs", where, value);
-	snprintf(seconds, sizeof(seconds), "%.*s", (int)MIN(len, sizeof(seconds) - 1), value);
-	c->watchdog = conf_number(where, seconds, 1, WATCHDOG_MAX);
 }
 
 static const char *check_guest_dir(const char *where, const char *value)
@@ -364,7 +216,7 @@ static void take_kernel_word(struct parse *p, const char *word)
 	if (p->kernel_word || p->kernel_option)
 		refuse_second_kernel(p, word);
 	p->kernel_word = word;
-	set_string(&p->conf->kernel, word);
+	conf_set_string(&p->conf->kernel, word);
 }
 
 /* Returns false when the rest of the command line does not matter any more. */
@@ -379,16 +231,16 @@ static bool take_option(struct parse *p, const struct spelling *o, const char *v
 		if (p->kernel_word)
 			refuse_second_kernel(p, value);
 		p->kernel_option = o->name;
-		set_string(&c->kernel, value);
+		conf_set_string(&c->kernel, value);
 		break;
 	case OPT_INITRD:
-		set_string(&c->initrd, value);
+		conf_set_string(&c->initrd, value);
 		break;
 	case OPT_PARAMS:
 		add_params(c, value);
 		break;
 	case OPT_MEM:
-		c->mem = parse_size(where, value);
+		c->mem = conf_size(where, value);
 		break;
 	case OPT_CPUS:
 		c->cpus = conf_number(where, value, 1, MAX_CPUS);
@@ -407,7 +259,7 @@ static bool take_option(struct parse *p, const struct spelling *o, const char *v
 		c->timeout = conf_number(where, value, 1, TIMEOUT_MAX);
 		break;
 	case OPT_NS_EXEC:
-		set_string(&c->ns_exec, value);
+		conf_set_string(&c->ns_exec, value);
 		break;
 	case OPT_COPY:
 		if (strchr(value, ':'))
@@ -418,38 +270,38 @@ static bool take_option(struct parse *p, const struct spelling *o, const char *v
 		take_environ(c, where, value);
 		break;
 	case OPT_CWD:
-		set_string(&c->cwd, check_guest_dir(where, value));
+		conf_set_string(&c->cwd, check_guest_dir(where, value));
 		break;
 	case OPT_OUT:
-		set_string(&c->out, value);
+		conf_set_string(&c->out, value);
 		break;
 	case OPT_SAVE_INITRD:
-		set_string(&c->save_initrd, value);
+		conf_set_string(&c->save_initrd, value);
 		break;
 	case OPT_USER:
-		set_string(&c->user, value);
+		conf_set_string(&c->user, value);
 		break;
 	case OPT_STATS:
-		parse_stats("--stats=", value ? value : "text", &c->stats);
+		conf_stats_parse("--stats=", value ? value : "text", &c->stats);
 		break;
 	case OPT_TRACE:
 		conf_trace_words(where, value, &c->trace);
 		break;
 	case OPT_NAME:
-		check_name(where, value);
-		set_string(&c->name, value);
+		conf_check_name(where, value);
+		conf_set_string(&c->name, value);
 		break;
 	case OPT_SOCK:
-		set_string(&c->sock, value);
+		conf_set_string(&c->sock, value);
 		break;
 	case OPT_DUMP_ON_PANIC:
-		set_string(&c->dump_on_panic, value);
+		conf_set_string(&c->dump_on_panic, value);
 		break;
 	case OPT_SYMBOLS:
-		set_string(&c->symbols, value);
+		conf_set_string(&c->symbols, value);
 		break;
 	case OPT_WATCHDOG:
-		parse_watchdog(c, where, value);
+		conf_watchdog_parse(where, value, c);
 		break;
 	case OPT_CHAOS:
 		conf_chaos_parse(&c->net.chaos, value);
@@ -551,69 +403,6 @@ static const struct spelling *recognise(const char *word, const char **value)
 	refuse_option(word);
 }
 
-static const char *const kernel_places[] = {
-	"./arch/x86/boot/bzImage",
-	"./bzImage",
-	"./vmlinux",
-};
-
-static bool is_file(const char *path)
-{
-	struct stat st;
-
-	return !stat(path, &st) && S_ISREG(st.st_mode);
-}
-
-#define OWN_KERNEL "/boot/vmlinuz-"
-
-char *conf_find_kernel(void)
-{
-	struct utsname host;
-	char own[sizeof(OWN_KERNEL) + sizeof(host.release)];
-
-	/* Where people who build kernels have one, then the host's own. */
-	for (size_t i = 0; i < ARRAY_SIZE(kernel_places); i++)
-		if (is_file(kernel_places[i]))
-			return copy(kernel_places[i]);
-	if (uname(&host))
-		die("cannot tell the version of the host's kernel; name a kernel to boot");
-	snprintf(own, sizeof(own), OWN_KERNEL "%s", host.release);
-	return is_file(own) ? copy(own) : NULL;
-}
-
-static void find_kernel(struct conf *c)
-{
-	struct utsname host = { 0 };
-
-	c->kernel = conf_find_kernel();
-	c->kernel_is_found = true;
-	if (c->kernel)
-		return;
-	uname(&host);
-	die_args("no kernel is named and there is none at %s, %s, %s or " OWN_KERNEL "%s; "
-		 "write 'ringlet FILE'",
-		 kernel_places[0], kernel_places[1], kernel_places[2], host.release);
-}
-
-/* A kernel "guest:NAME" that is none of ours is a slip: say which there are. */
-static void check_guest(const char *kernel)
-{
-	const char *near, *name = kernel + strlen(GUEST_PREFIX);
-	char names[200];
-	size_t n = 0;
-	u64 size;
-
-	if (strncmp(kernel, GUEST_PREFIX, strlen(GUEST_PREFIX)) || guest_image(kernel, &size))
-		return;
-	for (unsigned i = 0; guest_name(i) && n < sizeof(names); i++)
-		n += (size_t)snprintf(names + n, sizeof(names) - n, "%s" GUEST_PREFIX "%s", i ? ", " : "",
-				      guest_name(i));
-	near = suggest_nearest(name, guest_name);
-	if (near)
-		die_args("there is no '%s'; did you mean '" GUEST_PREFIX "%s'? There are %s", kernel, near, names);
-	die_args("there is no '%s'; there are %s", kernel, names);
-}
-
 /*
  * A file name or parameter with a line feed in it would break the guest's
  * command line.  The words of a command may have what they like.
@@ -667,7 +456,7 @@ void conf_parse(struct conf *c, int argc, char **argv)
 	memset(c, 0, sizeof(*c));
 	c->mem = DEFAULT_MEM;
 	c->cpus = 1;
-	c->params = copy("");
+	c->params = conf_copy("");
 	conf_net_init(&c->net);
 	check_words(argc, argv);
 
@@ -710,10 +499,8 @@ void conf_parse(struct conf *c, int argc, char **argv)
 		die_args("-S: without gdb nobody could start the guest; write -s -S");
 	if (c->command && c->kernel && !strncmp(c->kernel, GUEST_PREFIX, strlen(GUEST_PREFIX)))
 		die_args("%s runs no commands; name a Linux kernel", c->kernel);
-	if (c->verb == VERB_RUN && c->kernel)
-		check_guest(c->kernel);
-	else if (c->verb == VERB_RUN)
-		find_kernel(c);
+	if (c->verb == VERB_RUN)
+		conf_choose_kernel(c);
 }
 
 void conf_free(struct conf *c)

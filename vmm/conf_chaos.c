@@ -60,10 +60,8 @@ static void take_entry(struct chaos_config *c, char *entry)
 
 void conf_chaos_parse(struct chaos_config *c, const char *list)
 {
-	char *text = strdup(list), *rest = text, *entry;
+	char *text = conf_copy(list), *rest = text, *entry;
 
-	if (!text)
-		die("out of memory while reading the command line");
 	memset(c, 0, sizeof(*c));
 	c->on = true;
 	while ((entry = strsep(&rest, ",")))

@@ -42,7 +42,5 @@ void conf_gdb_parse(const char *where, const char *value, struct conf_gdb *g)
 	}
 	if (strncmp(value, "unix:", 5) || !value[5])
 		die_args("%s%s: not tcp:[ADDRESS:]PORT or unix:PATH, like tcp:1234", where, value);
-	g->path = strdup(value + 5);
-	if (!g->path)
-		die("out of memory while reading the command line");
+	g->path = conf_copy(value + 5);
 }

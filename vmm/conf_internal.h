@@ -14,6 +14,10 @@
  */
 const char *suggest_nearest(const char *word, const char *(*name)(unsigned i));
 
+/* A copy, malloc'ed; or one in the place of what was there.  die() without memory. */
+char *conf_copy(const char *s);
+void conf_set_string(const char **field, const char *value);
+
 /*
  * In what follows, `where` is what stands before the value on the command
  * line, separator included ("--mem ", "--net mtu="): messages quote the two
@@ -25,6 +29,15 @@ u64 conf_number(const char *where, const char *value, u64 min, u64 max);
 
 /* "1,3-5"; a colon separates as well as a comma does. */
 void conf_cpu_list(const char *where, const char *value, struct conf_cpus *cpus);
+
+/* What --mem, --stats, --name and --watchdog take. */
+u64 conf_size(const char *where, const char *value);
+void conf_stats_parse(const char *where, const char *value, struct conf_stats *s);
+void conf_check_name(const char *where, const char *name);
+void conf_watchdog_parse(const char *where, const char *value, struct conf *c);
+
+/* Find a kernel if none is named; die_args() if there is none, or none of ours with that name. */
+void conf_choose_kernel(struct conf *c);
 
 /* No device: what holds without --net. */
 void conf_net_init(struct conf_net *net);

@@ -354,9 +354,7 @@ static void take_key(struct conf_net *net, enum net_key key, const char *where, 
 		conf_cpu_list(where, value, &net->cpus);
 		break;
 	case KEY_PCAP:
-		net->pcap = strdup(value);
-		if (!net->pcap)
-			die("out of memory");
+		net->pcap = conf_copy(value);
 		break;
 	case KEY_SNAPLEN:
 		net->snaplen = (u32)conf_number(where, value, 1, PCAP_SNAPLEN_MAX);
@@ -542,12 +540,10 @@ static void check_beside_pasta(const struct conf_net *net, const char *list)
 
 void conf_net_parse(struct conf_net *net, const char *list)
 {
-	char *text = strdup(list), *entry = text, *end;
+	char *text = conf_copy(list), *entry = text, *end;
 	u64 seen = 0;
 	bool more;
 
-	if (!text)
-		die("out of memory while reading the command line");
 	net->mode = NET_TAP; /* unless a key says otherwise */
 	do {
 		end = entry_end(entry);

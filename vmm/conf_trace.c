@@ -36,19 +36,17 @@ static unsigned class_bits(const char *where, const char *value, const char *wor
 void conf_trace_words(const char *where, const char *value, struct conf_trace_to *t)
 {
 	size_t len = strcspn(value, ":");
-	char *words = strndup(value, len), *rest = words, *word;
+	char *words = conf_copy(value), *rest = words, *word;
 	const char *file = value[len] ? value + len + 1 : DEFAULT_FILE;
 
 	if (!*file)
 		die_args("%s%s: there is no file behind the colon", where, value);
+	words[len] = '\0';
 	t->classes = 0;
 	while ((word = strsep(&rest, ",")))
 		t->classes |= class_bits(where, value, word);
 	free(words);
-	free((char *)t->file);
-	t->file = strdup(file);
-	if (!t->file)
-		die("out of memory while reading the command line");
+	conf_set_string(&t->file, file);
 }
 
 static const char *option_name(unsigned i)

@@ -117,6 +117,29 @@ static const struct spelling {
 	{ "-h", OPT_HELP, NULL },
 };
 
+/* Where the value goes as it is, or that it was given; 0: what take_option() knows. */
+static const struct {
+	size_t string, flag;
+} places[] = {
+	[OPT_KERNEL] = { .string = offsetof(struct conf, kernel) },
+	[OPT_INITRD] = { .string = offsetof(struct conf, initrd) },
+	[OPT_NS_EXEC] = { .string = offsetof(struct conf, ns_exec) },
+	[OPT_CWD] = { .string = offsetof(struct conf, cwd) },
+	[OPT_OUT] = { .string = offsetof(struct conf, out) },
+	[OPT_SAVE_INITRD] = { .string = offsetof(struct conf, save_initrd) },
+	[OPT_USER] = { .string = offsetof(struct conf, user) },
+	[OPT_NAME] = { .string = offsetof(struct conf, name) },
+	[OPT_SOCK] = { .string = offsetof(struct conf, sock) },
+	[OPT_DUMP_ON_PANIC] = { .string = offsetof(struct conf, dump_on_panic) },
+	[OPT_SYMBOLS] = { .string = offsetof(struct conf, symbols) },
+	[OPT_STOPPED] = { .flag = offsetof(struct conf, gdb.stopped) },
+	[OPT_MMIO_STRICT] = { .flag = offsetof(struct conf, net.mmio_strict) },
+	[OPT_DRY_RUN] = { .flag = offsetof(struct conf, dry_run) },
+	[OPT_VERBOSE] = { .flag = offsetof(struct conf, verbose) },
+	[OPT_HELP] = { 0 }, /* the last: there is one for each */
+};
+_Static_assert(!offsetof(struct conf, verb), "what is at 0 is the place of no value");
+
 /* What is known while the words are gone through, and of no use after that. */
 struct parse {
 	struct conf *conf;
@@ -144,6 +167,11 @@ static const struct spelling *spelling_find(const char *name, size_t len)
 		if (strlen(spellings[i].name) == len && !memcmp(spellings[i].name, name, len))
 			return &spellings[i];
 	return NULL;
+}
+
+static const char **string_of(struct conf *c, enum option o)
+{
+	return (const char **)((u8 *)c + places[o].string);
 }
 
 /* Its value may be left away, and is never the next word. */
@@ -181,11 +209,10 @@ static void take_environ(struct conf *c, const char *where, const char *value)
 	add_word(&c->environ, value);
 }
 
-static const char *check_guest_dir(const char *where, const char *value)
+static void check_guest_dir(const char *where, const char *value)
 {
 	if (*value != '/')
 		die_args("%s%s: a directory of the guest's begins with a slash", where, value);
-	return value;
 }
 
 static void add_params(struct conf *c, const char *value)
@@ -226,15 +253,15 @@ static bool take_option(struct parse *p, const struct spelling *o, const char *v
 	char where[32];
 
 	snprintf(where, sizeof(where), "%s ", o->name);
+	if (places[o->option].string)
+		conf_set_string(string_of(c, o->option), value);
+	if (places[o->option].flag)
+		*(bool *)((u8 *)c + places[o->option].flag) = true;
 	switch (o->option) {
 	case OPT_KERNEL:
 		if (p->kernel_word)
 			refuse_second_kernel(p, value);
 		p->kernel_option = o->name;
-		conf_set_string(&c->kernel, value);
-		break;
-	case OPT_INITRD:
-		conf_set_string(&c->initrd, value);
 		break;
 	case OPT_PARAMS:
 		add_params(c, value);
@@ -258,9 +285,6 @@ static bool take_option(struct parse *p, const struct spelling *o, const char *v
 	case OPT_TIMEOUT:
 		c->timeout = conf_number(where, value, 1, TIMEOUT_MAX);
 		break;
-	case OPT_NS_EXEC:
-		conf_set_string(&c->ns_exec, value);
-		break;
 	case OPT_COPY:
 		if (strchr(value, ':'))
 			check_guest_dir(where, strchr(value, ':') + 1);
@@ -270,16 +294,7 @@ static bool take_option(struct parse *p, const struct spelling *o, const char *v
 		take_environ(c, where, value);
 		break;
 	case OPT_CWD:
-		conf_set_string(&c->cwd, check_guest_dir(where, value));
-		break;
-	case OPT_OUT:
-		conf_set_string(&c->out, value);
-		break;
-	case OPT_SAVE_INITRD:
-		conf_set_string(&c->save_initrd, value);
-		break;
-	case OPT_USER:
-		conf_set_string(&c->user, value);
+		check_guest_dir(where, value);
 		break;
 	case OPT_STATS:
 		conf_stats_parse("--stats=", value ? value : "text", &c->stats);
@@ -289,16 +304,6 @@ static bool take_option(struct parse *p, const struct spelling *o, const char *v
 		break;
 	case OPT_NAME:
 		conf_check_name(where, value);
-		conf_set_string(&c->name, value);
-		break;
-	case OPT_SOCK:
-		conf_set_string(&c->sock, value);
-		break;
-	case OPT_DUMP_ON_PANIC:
-		conf_set_string(&c->dump_on_panic, value);
-		break;
-	case OPT_SYMBOLS:
-		conf_set_string(&c->symbols, value);
 		break;
 	case OPT_WATCHDOG:
 		conf_watchdog_parse(where, value, c);
@@ -312,20 +317,6 @@ static bool take_option(struct parse *p, const struct spelling *o, const char *v
 	case OPT_GDB_HERE:
 		conf_gdb_parse(where, "tcp:127.0.0.1:1234", &c->gdb);
 		break;
-	case OPT_STOPPED:
-		c->gdb.stopped = true;
-		break;
-	case OPT_MMIO_STRICT:
-		c->net.mmio_strict = true;
-		break;
-	case OPT_DRY_RUN:
-		c->dry_run = true;
-		break;
-	case OPT_VERBOSE:
-		c->verbose = true;
-		break;
-	case OPT_NOGRAPHIC: /* the console is on stdin and stdout always */
-		break;
 	case OPT_JSON:
 		die_args("--json is for another thing: 'ringlet probe --json'");
 	case OPT_VERSION:
@@ -334,6 +325,8 @@ static bool take_option(struct parse *p, const struct spelling *o, const char *v
 	case OPT_HELP:
 		c->verb = VERB_HELP;
 		return false;
+	default: /* it has its place; or is -nographic, as the console always is */
+		break;
 	}
 	return true;
 }
@@ -505,21 +498,13 @@ void conf_parse(struct conf *c, int argc, char **argv)
 
 void conf_free(struct conf *c)
 {
-	free((char *)c->kernel);
-	free((char *)c->initrd);
-	free((char *)c->user);
+	for (unsigned o = 0; o < ARRAY_SIZE(places); o++)
+		if (places[o].string)
+			free((char *)*string_of(c, o));
 	free((char *)c->net.pcap);
 	free((char *)c->stats.file);
 	free((char *)c->trace.file);
-	free((char *)c->name);
-	free((char *)c->sock);
-	free((char *)c->dump_on_panic);
-	free((char *)c->symbols);
 	free((char *)c->gdb.path);
-	free((char *)c->ns_exec);
-	free((char *)c->cwd);
-	free((char *)c->out);
-	free((char *)c->save_initrd);
 	free_words(c->command);
 	free_words(c->copies);
 	free_words(c->environ);

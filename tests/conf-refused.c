@@ -401,7 +401,11 @@ static void bad_watching(void)
 	refused("--watchdog x:end", "--watchdog x: not a number from 1 to 86400");
 	refused("--watchdog 5:stop", "--watchdog 5:stop: only 'end' can be behind the colon: to end a guest that hangs");
 	refused("--watchdog 5:", "--watchdog 5:: only 'end' can be behind the colon: to end a guest that hangs");
-	refused("--watchdog 99999999999999999999", "--watchdog 999999999999999: not a number from 1 to 86400");
+	refused("--watchdog :end", "--watchdog :end: not a number from 1 to 86400");
+	refused("--watchdog 99999999999999999999", "--watchdog 99999999999999999999: not a number from 1 to 86400");
+	/* None of the digits is too far back to count. */
+	refused("--watchdog 0000000000000010x", "--watchdog 0000000000000010x: not a number from 1 to 86400");
+	refused("--watchdog 000000000000086401", "--watchdog 000000000000086401: not a number from 1 to 86400");
 	refused_whole("dump", "ringlet dump wants a guest and a file, like: ringlet dump web core");
 	refused_whole("dump db", "ringlet dump wants a guest and a file, like: ringlet dump db core");
 	refused_whole("dump --consistent db a b", "ringlet dump wants a guest and a file, like: ringlet dump db core");

@@ -149,11 +149,12 @@ void conf_check_name(const char *where, const char *name)
 void conf_watchdog_parse(const char *where, const char *value, struct conf *c)
 {
 	size_t len = strcspn(value, ":");
-	char seconds[16];
+	char *seconds = conf_copy(value);
 
 	c->watchdog_ends = !strcmp(value + len, ":end");
 	if (value[len] && !c->watchdog_ends)
 		die_args("%s%s: only 'end' can be behind the colon: to end a guest that hangs", where, value);
-	snprintf(seconds, sizeof(seconds), "%.*s", (int)MIN(len, sizeof(seconds) - 1), value);
-	c->watchdog = conf_number(where, seconds, 1, WATCHDOG_MAX);
+	seconds[len] = '\0';
+	c->watchdog = conf_number(where, len ? seconds : value, 1, WATCHDOG_MAX);
+	free(seconds);
 }

@@ -99,6 +99,13 @@ static void control_characters(void)
 	split_at(&w, "vmlinux|-p|quiet\ninit=/x", "|");
 	refused_words(&w, "ringlet: argument 3 has a control character (0x0a) in it; write it on "
 			  "one line, without tabs\n");
+	/* Behind a value that looks like the end of the options, too. */
+	split_at(&w, "vmlinux|-p|--|-p|init=/x\ninit=/y", "|");
+	refused_words(&w, "ringlet: argument 5 has a control character (0x0a) in it; write it on "
+			  "one line, without tabs\n");
+	split_at(&w, "probe|a\nb", "|");
+	refused_words(&w, "ringlet: argument 2 has a control character (0x0a) in it; write it on "
+			  "one line, without tabs\n");
 	split_at(&w, "", "|");
 	refused_words(&w, "ringlet: argument 1 is empty; a kernel's file name is expected\n");
 }

@@ -180,6 +180,12 @@ static bool is_optional(const struct spelling *o)
 	return o->option == OPT_STATS;
 }
 
+/* By itself, without a value in the same word; o may be NULL. */
+static bool wants_next_word(const struct spelling *o)
+{
+	return o && o->example && !is_optional(o);
+}
+
 /* Append a copy to a list that NULL ends, or that is NULL. */
 static void add_word(char ***list, const char *word)
 {
@@ -402,11 +408,15 @@ static const struct spelling *recognise(const char *word, const char **value)
  */
 static void check_words(int argc, char **argv)
 {
-	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
+	bool is_value = false;
+
+	for (int i = 1; i < argc && (is_value || strcmp(argv[i], "--")); i++) {
 		for (const char *s = argv[i]; *s; s++)
 			if (iscntrl((u8)*s))
 				die_args("argument %d has a control character (0x%02x) in it; "
 					 "write it on one line, without tabs", i, (u8)*s);
+		is_value = !is_value && wants_next_word(spelling_find(argv[i], strlen(argv[i])));
+	}
 }
 
 static void take_probe(struct conf *c, int argc, char **argv)
@@ -471,9 +481,9 @@ void conf_parse(struct conf *c, int argc, char **argv)
 			break;
 		}
 		o = recognise(argv[i], &value);
-		if (o->example && !is_optional(o) && !value && i + 1 < argc)
+		if (wants_next_word(o) && !value && i + 1 < argc)
 			value = argv[++i];
-		if (o->example && !is_optional(o) && !value)
+		if (wants_next_word(o) && !value)
 			die_args("option '%s' needs a value, like: %s %s", o->name, o->name,
 				 o->example);
 		if (value && !*value && o->option != OPT_PARAMS)

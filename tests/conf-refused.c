@@ -150,7 +150,7 @@ static void unknown_keys(void)
 		"unknown key 'indirect_desc' in --net; did you mean 'indirect'?");
 	refused("-n notf_caol=off", "unknown key 'notf_caol' in --net; did you mean 'notf_coal'?");
 	refused("-n csum", "unknown word 'csum' in --net; did you mean 'csum=...'?");
-	refused("--copy a:b", "--copy b: a directory of the guest's begins with a slash");
+	refused("--copy a:b", "--copy a:b: a directory of the guest's begins with a slash");
 	refused("--cwd a", "--cwd a: a directory of the guest's begins with a slash");
 	refused("--env =a", "--env =a: not NAME=VALUE; write it like LANG=C");
 	refused("--env a", "--env a: not NAME=VALUE; write it like LANG=C");
@@ -216,6 +216,7 @@ static void bad_policies(void)
 	refused("-n irq=drain:50", "--net irq=drain:50: drain waits for no set time; leave ':50' "
 				   "away");
 	refused("-n irq=packet:", "--net irq=packet:: packet waits for no set time; leave ':' away");
+	refused("-n irq=delay:", "--net irq=delay:: needs a time in microseconds, like delay:50");
 	refused("-n irq=drain,irq=packet", "key 'irq' in --net is given twice");
 }
 
@@ -403,7 +404,7 @@ static void bad_watching(void)
 		refused(line, said);
 	}
 	refused("--chaos seed:-1", "--chaos seed:-1: not a number from 0 to 4294967295");
-	refused("--chaos drop:0.1,,dup:1", "--chaos : how often is missing; write it like :0.01");
+	refused("--chaos drop:0.1,,dup:1", "--chaos: an entry is empty; put exactly one comma between two");
 	refused("--watchdog 0", "--watchdog 0: not a number from 1 to 86400");
 	refused("--watchdog x:end", "--watchdog x: not a number from 1 to 86400");
 	refused("--watchdog 5:stop", "--watchdog 5:stop: only 'end' can be behind the colon: to end a guest that hangs");

@@ -215,9 +215,10 @@ static void take_environ(struct conf *c, const char *where, const char *value)
 	add_word(&c->environ, value);
 }
 
-static void check_guest_dir(const char *where, const char *value)
+/* dir: the part of the value that names one. */
+static void check_guest_dir(const char *where, const char *value, const char *dir)
 {
-	if (*value != '/')
+	if (*dir != '/')
 		die_args("%s%s: a directory of the guest's begins with a slash", where, value);
 }
 
@@ -293,14 +294,14 @@ static bool take_option(struct parse *p, const struct spelling *o, const char *v
 		break;
 	case OPT_COPY:
 		if (strchr(value, ':'))
-			check_guest_dir(where, strchr(value, ':') + 1);
+			check_guest_dir(where, value, strchr(value, ':') + 1);
 		add_word(&c->copies, value);
 		break;
 	case OPT_ENV:
 		take_environ(c, where, value);
 		break;
 	case OPT_CWD:
-		check_guest_dir(where, value);
+		check_guest_dir(where, value, value);
 		break;
 	case OPT_STATS:
 		conf_stats_parse("--stats=", value ? value : "text", &c->stats);

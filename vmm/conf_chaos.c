@@ -14,13 +14,13 @@
 static u32 parse_probability(const char *where, const char *value)
 {
 	size_t whole = strspn(value, "0123456789"), places = 0;
-	u32 n = (u32)atoi(value), unit = CHAOS_ALWAYS;
+	u32 n, unit = CHAOS_ALWAYS;
 
 	if (value[whole] == '.')
 		places = strspn(value + whole + 1, "0123456789");
-	if (whole != 1 || places > 6 || value[whole + !!places + places] || n > 1)
+	if (whole != 1 || *value > '1' || places > 6 || value[whole + !!places + places])
 		die_args("%s%s: not a probability; write 0.01, from 0 to 1 with six places at most", where, value);
-	n *= CHAOS_ALWAYS;
+	n = *value == '1' ? CHAOS_ALWAYS : 0;
 	for (size_t i = 0; i < places; i++)
 		n += (u32)(value[whole + 1 + i] - '0') * (unit /= 10);
 	if (n > CHAOS_ALWAYS)
@@ -42,6 +42,8 @@ static void take_entry(struct chaos_config *c, char *entry)
 	char *value = strchr(entry, ':'), where[64];
 	unsigned kind = 0;
 
+	if (!*entry)
+		die_args("--chaos: an entry is empty; put exactly one comma between two");
 	if (!value || !value[1])
 		die_args("--chaos %s: how often is missing; write it like %.*s:0.01", entry,
 			 (int)strcspn(entry, ":"), entry);

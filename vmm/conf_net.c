@@ -509,10 +509,7 @@ void conf_net_init(struct conf_net *net)
 	net->declined = net_features_on_demand();
 }
 
-/*
- * Nobody else is in that network, so any addresses do; they are the README's.
- * The guest alone gets one from the same network as the host's.
- */
+/* Nobody else is in that network, so any addresses do; they are the README's. */
 void conf_net_in_namespace(struct conf_net *net)
 {
 	if (net->mode != NET_USER)

@@ -443,11 +443,13 @@ static void irq_policies_live(void)
 	CHECK(conf_irq_parse("pending:1000000", &irq, &usecs));
 	CHECK_EQ(irq, NET_IRQ_PENDING);
 	CHECK_EQ(usecs, 1000000);
+	CHECK(conf_irq_parse("delay:000000050", &irq, &usecs));
+	CHECK_EQ(usecs, 50);
 	CHECK(conf_irq_parse("adaptive", &irq, &usecs));
 	CHECK_EQ(irq, NET_IRQ_ADAPTIVE);
 	CHECK_EQ(usecs, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		CHECK(!conf_irq_parse(bad[i], &irq, &usecs));
+		CHECK(!conf_irq_parse(bad[i], &irq, &usecs) && irq == NET_IRQ_ADAPTIVE && !usecs);
 }
 
 /* Each by itself, and then all of them at once. */

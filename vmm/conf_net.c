@@ -216,60 +216,70 @@ static bool irq_has_time(enum net_irq_policy policy)
 	return policy == NET_IRQ_DELAY || policy == NET_IRQ_PENDING;
 }
 
+/* The policy that these characters name; without a name: none. */
+static unsigned irq_named(const char *name, size_t len)
+{
+	unsigned i = 0;
+
+	while (conf_irq_name(i) && (strlen(conf_irq_name(i)) != len || memcmp(conf_irq_name(i), name, len)))
+		i++;
+	return i;
+}
+
 bool conf_irq_parse(const char *value, enum net_irq_policy *policy, u32 *usecs)
 {
 	size_t len = strcspn(value, ":"), digits;
-	unsigned i = 0;
+	unsigned i = irq_named(value, len);
+	u64 n = 0;
 
-	while (conf_irq_name(i) && (strlen(conf_irq_name(i)) != len || memcmp(conf_irq_name(i), value, len)))
-		i++;
 	if (!conf_irq_name(i) || (value[len] == ':') != irq_has_time(i))
 		return false;
+	if (value[len]) {
+		value += len + 1;
+		digits = strspn(value, "0123456789");
+		n = strtoull(value, NULL, 10);
+		if (!digits || value[digits] || !n || n > IRQ_USECS_MAX)
+			return false;
+	}
 	*policy = i;
-	*usecs = 0;
-	if (!value[len])
-		return true;
-	digits = strspn(value + len + 1, "0123456789");
-	if (!digits || digits > 7 || value[len + 1 + digits])
-		return false;
-	*usecs = (u32)atoi(value + len + 1);
-	return *usecs && *usecs <= IRQ_USECS_MAX;
+	*usecs = (u32)n;
+	return true;
 }
 
-static _Noreturn void refuse_irq(const char *where, const char *value, const char *name)
+static _Noreturn void refuse_policy(const char *where, const char *value, size_t len)
 {
-	const char *near = suggest_nearest(name, conf_irq_name);
+	const char *near;
+	char name[32];
+	unsigned i;
 
-	for (unsigned i = 0; near && conf_irq_name(i); i++)
-		if (conf_irq_name(i) == near)
-			die_args("%s%s: not known; did you mean '%s%s'?", where, value, near,
-				 irq_has_time(i) ? ":USEC" : "");
+	/* Cut off, an overlong word is still none of ours. */
+	snprintf(name, sizeof(name), "%.*s", (int)MIN(len, sizeof(name) - 1), value);
+	near = suggest_nearest(name, conf_irq_name);
+	if (near) {
+		i = irq_named(near, strlen(near));
+		die_args("%s%s: not known; did you mean '%s%s'?", where, value, near, irq_has_time(i) ? ":USEC" : "");
+	}
 	die_args("%s%s: not known; write packet, drain, delay:USEC, pending:USEC or adaptive",
 		 where, value);
 }
 
 static void parse_irq(const char *where, const char *value, struct conf_net *net)
 {
-	const char *colon = strchrnul(value, ':');
-	char name[32], upto[64];
-	unsigned policy;
+	size_t len = strcspn(value, ":");
+	unsigned i = irq_named(value, len);
+	const char *name = conf_irq_name(i);
+	char upto[64];
 
 	if (conf_irq_parse(value, &net->irq, &net->irq_usecs))
 		return;
-	/* Cut off, an overlong word is still none of ours. */
-	snprintf(name, sizeof(name), "%.*s", (int)MIN(colon - value, INT_MAX), value);
-	for (policy = 0; conf_irq_name(policy); policy++)
-		if (!strcmp(conf_irq_name(policy), name))
-			break;
-	if (!conf_irq_name(policy))
-		refuse_irq(where, value, name);
-	if (!irq_has_time(policy))
-		die_args("%s%s: %s waits for no set time; leave '%s' away", where, value, name, colon);
-	if (!*colon || !colon[1])
+	if (!name)
+		refuse_policy(where, value, len);
+	if (!irq_has_time(i))
+		die_args("%s%s: %s waits for no set time; leave '%s' away", where, value, name, value + len);
+	if (!value[len] || !value[len + 1])
 		die_args("%s%s: needs a time in microseconds, like %s:50", where, value, name);
 	snprintf(upto, sizeof(upto), "%s%s:", where, name);
-	net->irq_usecs = conf_number(upto, colon + 1, 1, IRQ_USECS_MAX);
-	net->irq = policy;
+	conf_number(upto, value + len + 1, 1, IRQ_USECS_MAX); /* which it is not */
 }
 
 /*

@@ -151,6 +151,9 @@ static inline bool conf_net_has_namespace(const struct conf_net *net)
 	return net->mode == NET_NS || net->mode == NET_USER;
 }
 
+/* Of a prefix from 1 to 32, network byte order. */
+u32 conf_netmask(unsigned prefix);
+
 /* Make it NET_NS, unless it is NET_USER, with addresses if there are none. */
 void conf_net_in_namespace(struct conf_net *net);
 

@@ -27,6 +27,13 @@ void conf_set_string(const char **field, const char *value);
 /* A decimal number from min to max, or die_args(). */
 u64 conf_number(const char *where, const char *value, u64 min, u64 max);
 
+/*
+ * A number of bytes: with one of the units (capitals, each 1024 times the one
+ * before it, the first is KiB), or by itself shifted by so many bits.  The most
+ * there is, if it is more.  False: it is none.
+ */
+bool conf_bytes(const char *value, const char *units, unsigned shift, u64 *bytes);
+
 /* "1,3-5"; a colon separates as well as a comma does. */
 void conf_cpu_list(const char *where, const char *value, struct conf_cpus *cpus);
 

@@ -166,7 +166,7 @@ static const char *parse_ip(const char *where, const char *value, u32 *ip)
 	return slash;
 }
 
-static u32 netmask(unsigned prefix)
+u32 conf_netmask(unsigned prefix)
 {
 	return htonl(UINT32_MAX << (32 - prefix));
 }
@@ -174,10 +174,10 @@ static u32 netmask(unsigned prefix)
 /* Of the addresses in a network the first and the last are nobody's. */
 static void check_is_host(const char *what, u32 ip, unsigned prefix)
 {
-	u32 host = ip & ~netmask(prefix);
+	u32 host = ip & ~conf_netmask(prefix);
 	char text[INET_ADDRSTRLEN];
 
-	if (host && host != (u32)~netmask(prefix))
+	if (host && host != (u32)~conf_netmask(prefix))
 		return;
 	inet_ntop(AF_INET, &ip, text, sizeof(text));
 	die_args("--net %s=%s: the %s address of its network, which has /%u; take one between the "
@@ -305,20 +305,12 @@ static void parse_feature(const char *where, const char *value, const char *name
 		net->declined |= bits;
 }
 
-/* Bytes, or with K, M or G. */
 static void parse_pcap_max(const char *where, const char *value, struct conf_net *net)
 {
-	static const char units[] = "KMG";
-	size_t digits = strspn(value, "0123456789");
-	const char *unit = value[digits] ? strchr(units, toupper((u8)value[digits])) : NULL;
-	u64 n = strtoull(value, NULL, 10);
-	unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
-
-	if (!digits || (value[digits] && (!unit || value[digits + 1])))
+	if (!conf_bytes(value, "KMG", 0, &net->pcap_max))
 		die_args("%s%s: not a size; write a number of bytes, or one with K, M or G, like 100M", where, value);
-	if (n > 1024 * GiB >> shift || n << shift < PCAP_MAX_LEAST)
+	if (net->pcap_max > 1024 * GiB || net->pcap_max < PCAP_MAX_LEAST)
 		die_args("%s%s: a file can have from 1M to 1024G", where, value);
-	net->pcap_max = n << shift;
 }
 
 static void take_key(struct conf_net *net, enum net_key key, const char *where, const char *value)
@@ -495,7 +487,7 @@ static void check_addresses(struct conf_net *net)
 	if (net->guest_ip == net->host_ip)
 		die_args("--net guest_ip=%s: the same as ip=; host and guest need an address each",
 			 guest);
-	if ((net->guest_ip ^ net->host_ip) & netmask(net->prefix))
+	if ((net->guest_ip ^ net->host_ip) & conf_netmask(net->prefix))
 		die_args("--net guest_ip=%s: not in the host's network %s/%u; they could not reach "
 			 "each other", guest, host, net->prefix);
 }
@@ -535,7 +527,7 @@ void conf_net_in_namespace(struct conf_net *net)
 /* Packets are routed to pasta: its network must be another than the guest's. */
 static void check_beside_pasta(const struct conf_net *net, const char *list)
 {
-	u32 mask = netmask(MIN(net->prefix, PASTA_PREFIX));
+	u32 mask = conf_netmask(MIN(net->prefix, PASTA_PREFIX));
 
 	if (!net->host_ip || !net->guest_ip)
 		die_args("--net %s: mode user needs both addresses, as in ip=10.0.0.1/24,guest_ip=10.0.0.2, or neither",

@@ -276,7 +276,7 @@ char *conf_guest_cmdline(const struct conf *c)
 	if (net->guest_ip) {
 		if (net->host_ip)
 			ip_text(net->host_ip, host);
-		ip_text(htonl(UINT32_MAX << (32 - net->prefix)), mask);
+		ip_text(conf_netmask(net->prefix), mask);
 		fprintf(f, " ip=%s::%s:%s::eth0:off%s", ip_text(net->guest_ip, guest), host, mask,
 			net->mode == NET_USER ? ":" PASTA_DNS : "");
 	}

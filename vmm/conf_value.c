@@ -43,29 +43,34 @@ u64 conf_number(const char *where, const char *value, u64 min, u64 max)
 	return n;
 }
 
-u64 conf_size(const char *where, const char *value)
+bool conf_bytes(const char *value, const char *units, unsigned shift, u64 *bytes)
 {
-	static const char units[] = "kmgt";
 	size_t digits = strspn(value, "0123456789");
 	const char *suffix = value + digits, *unit;
-	u64 n, size;
-	unsigned shift = 20;
+	u64 n = strtoull(value, NULL, 10);
 
-	if (*suffix) {
-		unit = strchr(units, tolower((u8)*suffix));
-		if (!unit || suffix[1])
-			digits = 0;
-		else
-			shift = 10 * (unit - units + 1);
-	}
 	if (!digits)
+		return false;
+	if (*suffix) {
+		unit = strchr(units, toupper((u8)*suffix));
+		if (!unit || suffix[1])
+			return false;
+		shift = 10 * (unsigned)(unit - units + 1);
+	}
+	*bytes = n > UINT64_MAX >> shift ? UINT64_MAX : n << shift;
+	return true;
+}
+
+u64 conf_size(const char *where, const char *value)
+{
+	u64 size;
+
+	if (!conf_bytes(value, "KMGT", 20, &size))
 		die_args("%s%s: not a size; write a number of MiB, or one with K, M, G or T, "
 			 "like 512 or 2G", where, value);
-	n = strtoull(value, NULL, 10);
-	if (n > MEM_MAX >> shift)
+	if (size > MEM_MAX)
 		die_args("%s%s: more than the 1T a guest can have%s", where, value,
-			 *suffix ? "" : "; a number without K, M, G or T counts MiB");
-	size = n << shift;
+			 value[strspn(value, "0123456789")] ? "" : "; a number without K, M, G or T counts MiB");
 	if (size < LAYOUT_RAM_MIN)
 		die_args("%s%s: too little memory; the least is %lluM", where, value,
 			 LAYOUT_RAM_MIN / MiB);

@@ -289,8 +289,11 @@ void watch_interrupt(struct net_worker *w);
 /* All that was used is published, and that is how it stands with interrupts. */
 void watch_published(struct net_worker *w, enum net_fate rx, enum net_fate tx);
 
+/* net_publish.c: publish what was used of vq (NULL: of none), where no interrupt is to be thought of. */
+void worker_publish(struct net_worker *w, struct virtq *vq);
 /* Publish what was used, decide on an interrupt where one is due. */
 void worker_interrupt(struct net_worker *w);
+
 /* Take over what the settings say for this pair. */
 void worker_configure(struct net_worker *w);
 /* Take over the host's policy for interrupts; main, before the thread runs. */

@@ -262,6 +262,10 @@ unsigned rx_deliver(struct net_worker *w);
 /* Nothing more is waiting in the tap that we could deliver. */
 bool rx_drained(const struct net_rx *rx);
 
+/* net_features.c: what to offer; and of what was accepted, what is missing, as a sentence, or NULL. */
+u64 net_features_offered(const struct net_params *p);
+const char *net_features_missing(u64 accepted);
+
 /* net_control.c: answer the driver's commands; how many. */
 unsigned control_serve(struct net_worker *w);
 

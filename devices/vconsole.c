@@ -128,23 +128,22 @@ static void heed(struct vconsole *vc, const struct virtio_console_control *c)
 	}
 }
 
-static unsigned serve_requests(struct vconsole *vc)
+/* One message from the guest. */
+static bool listen_to(struct vconsole *vc, unsigned port)
 {
 	struct virtq *vq = ready(vc, CONTROL_TX);
+	struct virtio_console_control c;
 	struct iovec iov[QUEUE_SIZE];
 	struct virtq_chain chain;
-	unsigned n = 0;
 
-	while (vq && n < ROUND_CHAINS && virtq_pop(vq, &chain, iov) == VIRTQ_CHAIN) {
-		struct virtio_console_control c;
-
-		/* A short one says nothing. */
-		if (copy_from(&c, sizeof(c), iov, chain.n_out) == sizeof(c))
-			heed(vc, &c);
-		virtq_add_used(vq, chain.head, 0);
-		n++;
-	}
-	return n;
+	(void)port;
+	if (!vq || virtq_pop(vq, &chain, iov) != VIRTQ_CHAIN)
+		return false;
+	/* A short one says nothing. */
+	if (copy_from(&c, sizeof(c), iov, chain.n_out) == sizeof(c))
+		heed(vc, &c);
+	virtq_add_used(vq, chain.head, 0);
+	return true;
 }
 
 /* One message into one buffer of the guest's; false if there is none. */
@@ -232,47 +231,45 @@ static bool skip(struct flow *f, size_t len)
 }
 
 /* From the guest.  What comes after the end is thrown away. */
-static unsigned serve_out(struct vconsole *vc, unsigned i)
+static bool take_some(struct vconsole *vc, unsigned i)
 {
 	struct virtq *vq = ready(vc, port_tx(i));
 	struct vport *p = &vc->port[i];
 	struct flow *f = &p->out;
-	unsigned n = 0;
 	ssize_t taken;
 
-	for (; vq && n < ROUND_CHAINS && hold(f, vq, false); n++) {
-		if (f->n_rest && !p->ended) {
-			taken = vc->ops->take(vc->opaque, i, f->rest, f->n_rest);
-			if (!taken)
-				break;
-			if (taken < 0)
-				end_port(p);
-			else if (!skip(f, (size_t)taken))
-				continue;
-		}
-		let_go(f, vq, 0);
+	if (!vq || !hold(f, vq, false))
+		return false;
+	if (f->n_rest && !p->ended) {
+		taken = vc->ops->take(vc->opaque, i, f->rest, f->n_rest);
+		if (!taken)
+			return false;
+		if (taken < 0)
+			end_port(p);
+		else if (!skip(f, (size_t)taken))
+			return true;
 	}
-	return n;
+	let_go(f, vq, 0);
+	return true;
 }
 
 /* To the guest, while somebody reads there: Linux throws away what comes before. */
-static unsigned serve_in(struct vconsole *vc, unsigned i)
+static bool give_some(struct vconsole *vc, unsigned i)
 {
 	struct virtq *vq = ready(vc, port_rx(i));
 	struct vport *p = &vc->port[i];
 	struct flow *f = &p->in;
-	unsigned n = 0;
 	ssize_t given;
 
-	for (; vq && p->open && !p->ended && n < ROUND_CHAINS && hold(f, vq, true); n++) {
-		given = vc->ops->give(vc->opaque, i, f->rest, f->n_rest);
-		if (given < 0)
-			end_port(p);
-		if (given <= 0)
-			break;
-		let_go(f, vq, (size_t)given);
-	}
-	return n;
+	if (!vq || !p->open || p->ended || !hold(f, vq, true))
+		return false;
+	given = vc->ops->give(vc->opaque, i, f->rest, f->n_rest);
+	if (given < 0)
+		end_port(p);
+	if (given <= 0)
+		return false;
+	let_go(f, vq, (size_t)given);
+	return true;
 }
 
 /* --- the device ------------------------------------------------------------- */
@@ -296,13 +293,22 @@ static bool settle(struct vconsole *vc, unsigned i)
 	return true;
 }
 
+/* As long as there is something to do, and a round allows; true: there may be more. */
+static bool keep_on(struct vconsole *vc, unsigned port, bool (*step)(struct vconsole *vc, unsigned port))
+{
+	for (unsigned n = 0; n < ROUND_CHAINS; n++)
+		if (!step(vc, port))
+			return false;
+	return true;
+}
+
 static bool serve(struct vconsole *vc)
 {
-	bool more = serve_requests(vc) == ROUND_CHAINS;
+	bool more = keep_on(vc, 0, listen_to);
 
 	for (unsigned i = 0; i < vc->n; i++) {
-		more |= serve_out(vc, i) == ROUND_CHAINS;
-		more |= serve_in(vc, i) == ROUND_CHAINS;
+		more |= keep_on(vc, i, take_some);
+		more |= keep_on(vc, i, give_some);
 		/* The last byte before the word that it was the last. */
 		virtq_publish(&vc->dev.vq[port_rx(i)]);
 		tell(vc, i);

@@ -29,6 +29,9 @@
 #include "netns.h"
 
 #define INTERFACE "outside0"
+/* In PASTA_NETWORK: the interface's address, and pasta's. */
+#define PASTA_ADDRESS "10.0.2.15"
+#define PASTA_GATEWAY "10.0.2.2"
 #define PATIENCE_MS 5000
 
 static int outside = -1; /* our end */
@@ -36,14 +39,16 @@ static pid_t keeper;
 
 static _Noreturn void run_pasta(const char *program, pid_t inside)
 {
-	char users[64], net[64];
+	char users[64], net[64], prefix[4];
 
 	snprintf(users, sizeof(users), "/proc/%d/ns/user", inside);
 	snprintf(net, sizeof(net), "/proc/%d/ns/net", inside);
+	snprintf(prefix, sizeof(prefix), "%d", PASTA_PREFIX);
 	/* Nothing comes in: no port is forwarded, and the gateway is not the host. */
-	execl(program, "pasta", "--foreground", "--quiet", "--ipv4-only", "--config-net", "--ns-ifname", INTERFACE,
-	      "--address", "10.0.2.15", "--netmask", "24", "--gateway", "10.0.2.2", "--dns-forward", PASTA_DNS,
-	      "--no-map-gw", "-t", "none", "-u", "none", "-T", "none", "-U", "none",
+	execl(program, "pasta", "--foreground", "--quiet", "--ipv4-only", "--config-net",
+	      "--ns-ifname", INTERFACE, "--address", PASTA_ADDRESS, "--netmask", prefix,
+	      "--gateway", PASTA_GATEWAY, "--dns-forward", PASTA_DNS, "--no-map-gw",
+	      "-t", "none", "-u", "none", "-T", "none", "-U", "none",
 	      "--userns", users, "--netns", net, geteuid() ? NULL : "--runas", "0", (char *)NULL);
 	warn("cannot run %s: %s", program, strerror(errno));
 	_exit(127);

@@ -15,8 +15,7 @@
 
 #include "check.h"
 #include "driver.h"
-
-enum kind { URING, URING_WAITING, POLL };
+#include "engines.h"
 
 static struct engine *e;
 static int wire = -1; /* the other end */
@@ -571,14 +570,6 @@ static void nothing_is_left(enum kind kind)
 	}
 	CHECK_EQ(open_files(), before);
 }
-
-#define EACH(f)                                                  \
-	static void f##_uring(void) { f(URING); }                \
-	static void f##_waiting(void) { f(URING_WAITING); }      \
-	static void f##_poll(void) { f(POLL); }
-#define ROWS(claim, f)                                                      \
-	{ "io_uring: " claim, f##_uring }, { "io_uring, no nowait: " claim, f##_waiting }, \
-	{ "poll: " claim, f##_poll }
 
 EACH(a_write_is_one_datagram)
 EACH(writes_keep_their_order)

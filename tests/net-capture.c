@@ -193,12 +193,7 @@ static void full_ring(void)
 	capture_on(1000, 4096);
 	for (u32 i = 0; i < 200; i++) {
 		rx_post_all();
-		wire_send(i, 900);
-		rx_expect(i, 900);
-		CHECK(tx_add(i, 900, NULL));
-		tx_show();
-		wire_expect(i, 900);
-		tx_reap(1);
+		one_each_way(i, 900, 900);
 	}
 	CHECK(wait_count(COUNTER(tx.packets), 200));
 	n = (u32)counters().thread.captured;

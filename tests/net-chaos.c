@@ -21,14 +21,8 @@ static void start(enum kind kind, enum chaos_kind what, u32 millionth)
 static void late(enum kind kind)
 {
 	start(kind, CHAOS_DELAY, CHAOS_ALWAYS);
-	for (u32 i = 0; i < 20; i++) {
-		wire_send(i, 100);
-		rx_expect(i, 100);
-		CHECK(tx_add(i, 100, NULL));
-		tx_show();
-		wire_expect(i, 100);
-		tx_reap(1);
-	}
+	for (u32 i = 0; i < 20; i++)
+		one_each_way(i, 100, 100);
 }
 
 static void behind_the_next(enum kind kind)

@@ -205,12 +205,7 @@ static void recover(void)
 		;
 	bench_up();
 	CHECK_EQ(rx_post_all(), b.rx.size);
-	wire_send(rounds, 900);
-	rx_expect(rounds, 900);
-	CHECK(tx_add(rounds, 800, NULL));
-	tx_show();
-	wire_expect(rounds, 800);
-	tx_reap(1);
+	one_each_way(rounds, 900, 800);
 }
 
 static void mad_driver(enum kind kind)

@@ -21,9 +21,7 @@
 #include "check.h"
 #include "clock.h"
 #include "driver.h"
-
-/* The engines, and io_uring with a tap that does not know RWF_NOWAIT. */
-enum kind { URING, URING_WAITING, POLL };
+#include "engines.h"
 
 #define V1 VIRTIO_BIT(VIRTIO_F_VERSION_1)
 #define EVENT VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX)
@@ -494,14 +492,16 @@ static inline void tx_reap(unsigned n)
 	}
 }
 
-/* A test for each engine: f(kind) becomes three rows of the table. */
-#define EACH(f)                                             \
-	static void f##_uring(void) { f(URING); }           \
-	static void f##_waiting(void) { f(URING_WAITING); } \
-	static void f##_poll(void) { f(POLL); }
-#define ROWS(claim, f)                                                                     \
-	{ "io_uring: " claim, f##_uring }, { "io_uring, no nowait: " claim, f##_waiting }, \
-	{ "poll: " claim, f##_poll }
+/* A frame is received, another one sent, and its buffer comes back. */
+static inline void one_each_way(u32 number, u32 rx_len, u32 tx_len)
+{
+	wire_send(number, rx_len);
+	rx_expect(number, rx_len);
+	CHECK(tx_add(number, tx_len, NULL));
+	tx_show();
+	wire_expect(number, tx_len);
+	tx_reap(1);
+}
 
 static inline bool needs_reset(void)
 {

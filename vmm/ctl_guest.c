@@ -69,22 +69,23 @@ bool ctl_resume(const char *argument, FILE *f)
 	return true;
 }
 
-bool ctl_stop(const char *argument, FILE *f)
+static bool end(const char *argument, FILE *f, enum vm_end how, const char *done)
 {
 	if (!takes_nothing(argument, f))
 		return false;
-	vm_end(guest.vm, VM_QUIT, "stopped by ringlet ctl");
-	fputs("stopped\n", f);
+	vm_end(guest.vm, how, "%s by ringlet ctl", done);
+	fprintf(f, "%s\n", done);
 	return true;
+}
+
+bool ctl_stop(const char *argument, FILE *f)
+{
+	return end(argument, f, VM_QUIT, "stopped");
 }
 
 bool ctl_reset(const char *argument, FILE *f)
 {
-	if (!takes_nothing(argument, f))
-		return false;
-	vm_end(guest.vm, VM_RESET, "reset by ringlet ctl");
-	fputs("reset\n", f);
-	return true;
+	return end(argument, f, VM_RESET, "reset");
 }
 
 /* A number below limit, or "" for all of them (-1); -2: neither. */

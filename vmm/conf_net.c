@@ -537,6 +537,21 @@ static void check_beside_pasta(const struct conf_net *net, const char *list)
 			 PASTA_PREFIX);
 }
 
+/* Which of them do not go together. */
+static void check_keys(const struct conf_net *net, u64 seen, const char *list)
+{
+	if (net->mode == NET_NONE && seen != SEEN(KEY_MODE))
+		die_args("--net %s: mode none means no device; leave the other keys away", list);
+	if (seen & SEEN(KEY_TAP) && seen & SEEN(KEY_FD))
+		die_args("--net %s: tap= and fd= both name the tap; keep one of them", list);
+	if (net->fd >= 0 && net->queues > 1)
+		die_args("--net %s: the descriptor of fd= is one queue of a tap; leave queues= away, "
+			 "or name the tap by tap=", list);
+	if (conf_net_has_namespace(net) && seen & SEEN(KEY_FD))
+		die_args("--net %s: the tap of fd= is in a namespace already; leave mode %s away", list,
+			 conf_net_mode_name(net->mode));
+}
+
 void conf_net_parse(struct conf_net *net, const char *list)
 {
 	char *text = conf_copy(list), *entry = text, *end;
@@ -553,18 +568,9 @@ void conf_net_parse(struct conf_net *net, const char *list)
 	} while (more);
 	free(text);
 
-	if (net->mode == NET_NONE && seen != SEEN(KEY_MODE))
-		die_args("--net %s: mode none means no device; leave the other keys away", list);
+	check_keys(net, seen, list);
 	if (net->mode == NET_NONE)
 		return;
-	if (seen & SEEN(KEY_TAP) && seen & SEEN(KEY_FD))
-		die_args("--net %s: tap= and fd= both name the tap; keep one of them", list);
-	if (net->fd >= 0 && net->queues > 1)
-		die_args("--net %s: the descriptor of fd= is one queue of a tap; leave queues= away, "
-			 "or name the tap by tap=", list);
-	if (conf_net_has_namespace(net) && seen & SEEN(KEY_FD))
-		die_args("--net %s: the tap of fd= is in a namespace already; leave mode %s away", list,
-			 conf_net_mode_name(net->mode));
 	check_addresses(net);
 	net->may_be_ns = !(seen & (SEEN(KEY_MODE) | SEEN(KEY_TAP) | SEEN(KEY_FD)));
 	if (conf_net_has_namespace(net))

@@ -4,93 +4,13 @@
  * device calls for attention: QueueReady, NEEDS_RESET, InterruptStatus in its
  * two modes.  Clauses are those of virtio 1.2.
  */
-#include <sys/eventfd.h>
-#include <unistd.h>
+#include "mmio-device.h"
 
-#include "barrier.h"
-#include "check.h"
-#include "driver.h"
-
-#define V1 VIRTIO_BIT(VIRTIO_F_VERSION_1)
-#define EVENT VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX)
-#define INDIRECT VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC)
-#define LIVE (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | \
-	      VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK)
-#define NEEDS_RESET VIRTIO_CONFIG_S_NEEDS_RESET
 #define QUEUE_RESET 0x0c0
 #define USED VIRTIO_MMIO_INT_VRING
 #define CONFIG VIRTIO_MMIO_INT_CONFIG
 
-static struct guest g;
-static struct virtio_dev dev;
-static struct ring ring[2];
-static bool serving;
-static unsigned fresh_starts, restarts, stops;
-static bool queue_was_ready[2]; /* at the last start */
 static char said[1 << 16];
-
-static const char *check_features(struct virtio_dev *d, u64 accepted)
-{
-	(void)d;
-	(void)accepted;
-	return NULL;
-}
-
-static void start(struct virtio_dev *d, bool fresh)
-{
-	serving = true;
-	for (unsigned i = 0; i < 2; i++)
-		queue_was_ready[i] = d->queue[i].ready;
-	++*(fresh ? &fresh_starts : &restarts);
-}
-
-/* What is handed over is whole until we have let go of it. */
-static void stop(struct virtio_dev *d)
-{
-	for (unsigned i = 0; i < 2; i++)
-		if (queue_was_ready[i] && !d->vq[i].size)
-			abort();
-	serving = false;
-	stops++;
-}
-
-static const struct virtio_ops ops = { .check_features = check_features, .start = start, .stop = stop };
-
-static void open_device(bool strict)
-{
-	static bool is_open;
-
-	if (is_open) {
-		virtio_fini(&dev);
-		guest_close(&g);
-		close(dev.irq_fd);
-		close(dev.kick_fd[0]);
-	}
-	is_open = true;
-	guest_open(&g, 1 * MiB, 1 * MiB);
-	for (unsigned i = 0; i < 2; i++)
-		ring_init(&ring[i], &g, i ? 16 : 64, true, true);
-	memset(&dev, 0, sizeof(dev));
-	dev.ops = &ops;
-	dev.mem = &g.mem;
-	dev.name = "test";
-	dev.offered = V1 | EVENT | INDIRECT;
-	dev.nvq = 2;
-	dev.queue[0].max = 64;
-	dev.queue[1].max = 16;
-	dev.strict = strict;
-	dev.irq_fd = eventfd(0, EFD_NONBLOCK);
-	dev.kick_fd[0] = dev.kick_fd[1] = eventfd(0, EFD_NONBLOCK);
-	CHECK_EQ(virtio_init(&dev), 0);
-	serving = false;
-	fresh_starts = restarts = stops = 0;
-	queue_was_ready[0] = queue_was_ready[1] = false;
-}
-
-static u32 status(void)
-{
-	return reg_read(&dev, VIRTIO_MMIO_STATUS);
-}
 
 static u32 interrupt_status(void)
 {
@@ -99,19 +19,12 @@ static u32 interrupt_status(void)
 
 static u64 interrupts(void)
 {
-	u64 n = 0;
-
-	return read(dev.irq_fd, &n, sizeof(n)) > 0 ? n : 0;
+	return signals(dev.irq_fd);
 }
 
 static void bring_up(void)
 {
-	CHECK(driver_negotiate(&dev, V1 | EVENT | INDIRECT));
-	CHECK(driver_enable_queue(&dev, 0, &ring[0].where));
-	CHECK(driver_enable_queue(&dev, 1, &ring[1].where));
-	driver_ok(&dev);
-	CHECK_EQ(status(), LIVE);
-	CHECK(serving);
+	bring_up_with(V1 | EVENT | INDIRECT);
 }
 
 /* --- queues ------------------------------------------------------------------ */

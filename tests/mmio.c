@@ -4,110 +4,19 @@
  * behind it that only counts how often it was started and stopped.  Clauses
  * are those of virtio 1.2.
  */
-#include <sys/eventfd.h>
-#include <unistd.h>
-
-#include "barrier.h"
-#include "check.h"
-#include "driver.h"
-
-#define V1 VIRTIO_BIT(VIRTIO_F_VERSION_1)
-#define EVENT VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX)
-#define INDIRECT VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC)
-#define ALPHA VIRTIO_BIT(3)  /* features of this device: */
-#define BETA VIRTIO_BIT(40)  /* BETA needs ALPHA */
-#define OFFERED (V1 | EVENT | INDIRECT | ALPHA | BETA)
+#include "mmio-device.h"
 
 #define ACK VIRTIO_CONFIG_S_ACKNOWLEDGE
 #define DRIVER VIRTIO_CONFIG_S_DRIVER
 #define FEAT_OK VIRTIO_CONFIG_S_FEATURES_OK
 #define DRV_OK VIRTIO_CONFIG_S_DRIVER_OK
 #define FAILED VIRTIO_CONFIG_S_FAILED
-#define NEEDS_RESET VIRTIO_CONFIG_S_NEEDS_RESET
 
-static struct guest g;
-static struct virtio_dev dev;
-static struct ring ring[2];
-static unsigned fresh_starts, restarts, stops;
-static u64 asked; /* features that check_features() was asked about */
 static char said[1 << 16];
-
-static const char *check_features(struct virtio_dev *d, u64 accepted)
-{
-	(void)d;
-	asked = accepted;
-	return accepted & BETA && !(accepted & ALPHA) ? "BETA needs ALPHA" : NULL;
-}
-
-static void start(struct virtio_dev *d, bool fresh)
-{
-	(void)d;
-	++*(fresh ? &fresh_starts : &restarts);
-}
-
-static void stop(struct virtio_dev *d)
-{
-	(void)d;
-	stops++;
-}
-
-static const struct virtio_ops ops = { .check_features = check_features, .start = start, .stop = stop };
-
-static void open_device(bool strict)
-{
-	static bool is_open;
-	char config[VIRTIO_CONFIG_SIZE];
-
-	if (is_open) {
-		virtio_fini(&dev);
-		guest_close(&g);
-		close(dev.irq_fd);
-		close(dev.kick_fd[0]);
-	}
-	is_open = true;
-	guest_open(&g, 1 * MiB, 1 * MiB);
-	for (unsigned i = 0; i < 2; i++)
-		ring_init(&ring[i], &g, i ? 16 : 64, true, true);
-	memset(&dev, 0, sizeof(dev));
-	dev.ops = &ops;
-	dev.mem = &g.mem;
-	dev.name = "test";
-	dev.id = 42;
-	dev.offered = OFFERED;
-	dev.nvq = 2;
-	dev.queue[0].max = 64;
-	dev.queue[1].max = 16;
-	dev.strict = strict;
-	dev.irq_fd = eventfd(0, EFD_NONBLOCK);
-	dev.kick_fd[0] = dev.kick_fd[1] = eventfd(0, EFD_NONBLOCK);
-	CHECK_EQ(virtio_init(&dev), 0);
-	for (unsigned i = 0; i < sizeof(config); i++)
-		config[i] = (char)(i + 1);
-	virtio_config_set(&dev, 0, config, sizeof(config));
-	fresh_starts = restarts = stops = 0;
-	asked = 0;
-}
-
-static u32 status(void)
-{
-	return reg_read(&dev, VIRTIO_MMIO_STATUS);
-}
-
-static u64 signals(int fd)
-{
-	u64 n = 0;
-
-	return read(fd, &n, sizeof(n)) > 0 ? n : 0;
-}
 
 static void bring_up(void)
 {
-	CHECK(driver_negotiate(&dev, V1 | EVENT));
-	CHECK(driver_enable_queue(&dev, 0, &ring[0].where));
-	CHECK(driver_enable_queue(&dev, 1, &ring[1].where));
-	driver_ok(&dev);
-	CHECK_EQ(status(), ACK | DRIVER | FEAT_OK | DRV_OK);
-	CHECK_EQ(dev.running, true);
+	bring_up_with(V1 | EVENT);
 }
 
 /* --- 4.2.2: the registers ---------------------------------------------------- */

@@ -71,7 +71,10 @@ void ctl_serve(const struct ctl_command *commands);
 /* Main thread: removes the socket. */
 void ctl_close(void);
 
-/* ctl_client.c: what `ringlet list`, `stat` and `ctl` do; their exit status. */
+/*
+ * ctl_client.c, ctl_stat.c, ctl_request.c: what `ringlet list`, `stat` and `ctl`
+ * do; their exit status.
+ */
 struct conf_client;
 int ctl_list(const struct conf_client *c);
 int ctl_stat(const struct conf_client *c);

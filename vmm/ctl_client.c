@@ -1,31 +1,23 @@
 // SPDX-License-Identifier: MIT
 /*
- * ctl_client.c - the other end of control sockets: `ringlet list`; `ringlet
- * stat`, which asks a guest for all its counters once an interval and shows
- * what became of the few that tell how it goes; and `ringlet ctl`, one request.
+ * ctl_client.c - the other end of control sockets: how to ask one, which guests
+ * there are, and `ringlet list`.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "conf_internal.h"
 #include "ctl.h"
+#include "ctl_internal.h"
 #include "log.h"
-#include "stats.h"
-#include "vm.h"
 
 #define PATIENCE_MS 5000 /* for one answer: main may be writing to a slow terminal */
 #define MAX_GUESTS 1024
-#define SCREEN 20 /* lines between two headings */
 
 /* --- one request ------------------------------------------------------------------- */
 
@@ -37,7 +29,12 @@ static bool wait_for(int fd, short events, u64 until)
 	return now < until && poll(&p, 1, (int)((until - now) / 1000000 + 1)) > 0;
 }
 
-static bool send_all(int fd, const char *what, u64 until)
+u64 ctl_patience(void)
+{
+	return clock_ns() + PATIENCE_MS * 1000000ULL;
+}
+
+bool ctl_send(int fd, const char *what, u64 until)
 {
 	size_t len = strlen(what);
 
@@ -87,8 +84,7 @@ static s64 read_head(int fd, u64 until, bool *ok)
 	return *end == '\n' && len <= CTL_ANSWER ? (s64)len : -1;
 }
 
-/* The answer, malloc'ed; NULL: none that we understand, or the guest is gone. */
-static char *receive_answer(int fd, u64 until, bool *ok)
+char *ctl_receive(int fd, u64 until, bool *ok)
 {
 	s64 len = read_head(fd, until, ok);
 	char *text;
@@ -108,12 +104,11 @@ static char *receive_answer(int fd, u64 until, bool *ok)
 	return text;
 }
 
-/* The same, to a request that no guest refuses. */
-static char *ask(int fd, const char *request)
+char *ctl_ask(int fd, const char *request)
 {
-	u64 until = clock_ns() + PATIENCE_MS * 1000000ULL;
+	u64 until = ctl_patience();
 	bool ok = false;
-	char *text = send_all(fd, request, until) ? receive_answer(fd, until, &ok) : NULL;
+	char *text = ctl_send(fd, request, until) ? ctl_receive(fd, until, &ok) : NULL;
 
 	if (ok)
 		return text;
@@ -136,7 +131,7 @@ static void field(const char *flat, const char *name, char *to, size_t size)
 	}
 }
 
-static u64 number(const char *flat, const char *name)
+u64 ctl_number(const char *flat, const char *name)
 {
 	char text[32];
 
@@ -178,9 +173,9 @@ static void find_guests(void)
 	for (unsigned i = 0; i < n_guests; i++) {
 		struct guest *g = &guests[i];
 
-		g->info = ask(g->fd, "info flat\n");
+		g->info = ctl_ask(g->fd, "info flat\n");
 		if (g->info) {
-			g->pid = number(g->info, "pid");
+			g->pid = ctl_number(g->info, "pid");
 			guests[n++] = *g;
 		} else {
 			close(g->fd);
@@ -239,12 +234,12 @@ static int connect_by_path(const char *path)
 	return fd;
 }
 
-/* The connection to that guest, which is the caller's. */
-static int find_guest(const char *name)
+int ctl_find_guest(const char *name)
 {
 	char *end = NULL;
 	u64 pid = name ? strtoull(name, &end, 10) : 0;
 	const struct guest *found = NULL;
+	int fd;
 
 	if (name && strchr(name, '/'))
 		return connect_by_path(name);
@@ -256,7 +251,9 @@ static int find_guest(const char *name)
 			found = &guests[i];
 	if (!found)
 		refuse_guest(name);
-	return dup(found->fd);
+	fd = dup(found->fd);
+	forget_guests();
+	return fd;
 }
 
 /* --- list -------------------------------------------------------------------------------- */
@@ -277,10 +274,10 @@ static void print_guest(const struct guest *g)
 
 	field(g->info, "kernel", kernel, sizeof(kernel));
 	slash = strrchr(kernel, '/');
-	print_time(number(g->info, "uptime_ns") / 1000000000, up);
+	print_time(ctl_number(g->info, "uptime_ns") / 1000000000, up);
 	printf("%-16s %7llu %-24s %10s %4llu %5lluM\n", g->name, (unsigned long long)g->pid,
-	       slash ? slash + 1 : kernel, up, (unsigned long long)number(g->info, "cpus"),
-	       (unsigned long long)(number(g->info, "memory_bytes") / MiB));
+	       slash ? slash + 1 : kernel, up, (unsigned long long)ctl_number(g->info, "cpus"),
+	       (unsigned long long)(ctl_number(g->info, "memory_bytes") / MiB));
 }
 
 int ctl_list(const struct conf_client *c)
@@ -289,7 +286,7 @@ int ctl_list(const struct conf_client *c)
 	if (!c->json)
 		printf("%-16s %7s %-24s %10s %4s %6s\n", "NAME", "PID", "KERNEL", "UPTIME", "CPUS", "MEM");
 	for (unsigned i = 0; i < n_guests; i++) {
-		char *json = c->json ? ask(guests[i].fd, "info json\n") : NULL;
+		char *json = c->json ? ctl_ask(guests[i].fd, "info json\n") : NULL;
 
 		if (json)
 			fputs(json, stdout);
@@ -299,257 +296,4 @@ int ctl_list(const struct conf_client *c)
 	}
 	forget_guests();
 	return 0;
-}
-
-/* --- stat -------------------------------------------------------------------------------- */
-
-/* The figures of which a line is made. */
-struct sample {
-	u64 ns, rx_packets, tx_packets, rx_bytes, tx_bytes;
-	u64 interrupts, kicks, batches, spins, sleeps, exits;
-};
-
-/* Those that KVM counts, where it does; else those that reached ringlet. */
-static u64 sum_exits(const char *flat)
-{
-	u64 cpus = number(flat, "cpus"), kvm = 0, ours = 0;
-	const char *reason;
-	char name[64];
-
-	for (u64 i = 0; i < cpus; i++) {
-		snprintf(name, sizeof(name), "vcpus.%llu.kvm.exits", (unsigned long long)i);
-		kvm += number(flat, name);
-		for (unsigned k = 0; (reason = exit_reason_name(k)); k++) {
-			snprintf(name, sizeof(name), "vcpus.%llu.exits.%s", (unsigned long long)i, reason);
-			ours += number(flat, name);
-		}
-	}
-	return kvm ? kvm : ours;
-}
-
-static void take_sample(const char *flat, struct sample *s)
-{
-	s->ns = number(flat, "uptime_ns");
-	s->rx_packets = number(flat, "net.rx.packets");
-	s->tx_packets = number(flat, "net.tx.packets");
-	s->rx_bytes = number(flat, "net.rx.bytes");
-	s->tx_bytes = number(flat, "net.tx.bytes");
-	s->interrupts = number(flat, "net.thread.interrupts");
-	s->kicks = number(flat, "net.thread.kicks");
-	s->batches = number(flat, "net.rx.batches") + number(flat, "net.tx.batches");
-	s->spins = number(flat, "net.thread.spins");
-	s->sleeps = number(flat, "net.thread.sleeps");
-	s->exits = sum_exits(flat);
-}
-
-/* One number by another; "-" where there is nothing to divide by. */
-static void put_ratio(u64 n, u64 by)
-{
-	if (by)
-		printf(" %8.2f", (double)n / (double)by);
-	else
-		printf(" %8s", "-");
-}
-
-static void print_heading(void)
-{
-	printf("%9s %9s %9s %9s %8s %8s %8s %8s %8s %8s\n", "rx pkt/s", "rx Mb/s", "tx pkt/s", "tx Mb/s",
-	       "pkt/irq", "kick/pkt", "exit/pkt", "batch", "spin/s", "sleep/s");
-}
-
-static void print_sample(const struct sample *was, const struct sample *is)
-{
-	double s = MAX((double)(is->ns - was->ns) / 1e9, 1e-9);
-	u64 packets = is->rx_packets - was->rx_packets + is->tx_packets - was->tx_packets;
-
-	printf("%9.0f %9.1f %9.0f %9.1f", (double)(is->rx_packets - was->rx_packets) / s,
-	       (double)(is->rx_bytes - was->rx_bytes) * 8 / 1e6 / s,
-	       (double)(is->tx_packets - was->tx_packets) / s,
-	       (double)(is->tx_bytes - was->tx_bytes) * 8 / 1e6 / s);
-	put_ratio(packets, is->interrupts - was->interrupts);
-	put_ratio(is->kicks - was->kicks, packets);
-	put_ratio(is->exits - was->exits, packets);
-	put_ratio(packets, is->batches - was->batches);
-	printf(" %8.0f %8.0f\n", (double)(is->spins - was->spins) / s, (double)(is->sleeps - was->sleeps) / s);
-}
-
-/* Until the next one is due; false: the guest is gone. */
-static bool pause_for(int fd, unsigned ms)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-
-	/* It says nothing unasked: what can be read is the end. */
-	return poll(&p, 1, (int)ms) <= 0;
-}
-
-static int stat_json(const struct conf_client *c, int fd)
-{
-	char *json = ask(fd, "stats json\n");
-
-	if (!json)
-		die("the guest does not answer on its control socket");
-	for (unsigned n = 1; json; n++) {
-		fputs(json, stdout);
-		fflush(stdout);
-		free(json);
-		if (n == c->count || !pause_for(fd, c->interval_ms))
-			break;
-		json = ask(fd, "stats json\n");
-	}
-	return 0;
-}
-
-static int stat_lines(const struct conf_client *c, int fd)
-{
-	bool terminal = isatty(STDOUT_FILENO);
-	struct sample was, is;
-	char *flat = ask(fd, "stats flat\n");
-
-	if (!flat)
-		die("the guest does not answer on its control socket");
-	take_sample(flat, &was);
-	for (unsigned n = 0; n < c->count || !c->count; n++, was = is) {
-		free(flat);
-		flat = pause_for(fd, c->interval_ms) ? ask(fd, "stats flat\n") : NULL;
-		if (!flat)
-			break;
-		take_sample(flat, &is);
-		if (!n || (terminal && !(n % SCREEN)))
-			print_heading();
-		print_sample(&was, &is);
-		fflush(stdout);
-	}
-	free(flat);
-	return 0;
-}
-
-int ctl_stat(const struct conf_client *c)
-{
-	int fd = find_guest(c->guest), status;
-
-	forget_guests();
-	status = c->json ? stat_json(c, fd) : stat_lines(c, fd);
-	close(fd);
-	return status;
-}
-
-/* --- ctl --------------------------------------------------------------------------------- */
-
-/* What a request writes; removed unless all of it was written. */
-static const char *partial;
-
-static void remove_partial(void)
-{
-	if (partial)
-		unlink(partial);
-	partial = NULL;
-}
-
-static void killed(int signo)
-{
-	remove_partial();
-	signal(signo, SIG_DFL);
-	raise(signo);
-}
-
-/*
- * A file is this user's to make, here, not the guest's: which may have become
- * somebody else and be somewhere else.
- */
-static int make_file(const char *name)
-{
-	int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	struct stat st;
-
-	/* Who has made a FIFO waits for us, or comes. */
-	if (fd < 0 && errno == EEXIST && !stat(name, &st) && S_ISFIFO(st.st_mode)) {
-		fd = open(name, O_WRONLY | O_CLOEXEC);
-		if (fd >= 0)
-			return fd;
-		errno = EPERM;
-	}
-	if (fd < 0 && errno == EEXIST)
-		die_args("%s is there already: remove it, or choose another name", name);
-	if (fd < 0)
-		die_args("cannot make %s: %s", name, strerror(errno));
-	partial = name;
-	atexit(remove_partial);
-	signal(SIGINT, killed);
-	signal(SIGTERM, killed);
-	signal(SIGHUP, killed);
-	return fd;
-}
-
-static bool send_with_file(int fd, const char *line, int file)
-{
-	struct iovec iov = { .iov_base = (char *)line, .iov_len = strlen(line) };
-	union {
-		struct cmsghdr head;
-		u8 space[CMSG_SPACE(sizeof(int))];
-	} control = { .head = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
-	struct msghdr m = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-
-	memcpy(CMSG_DATA(&control.head), &file, sizeof(file));
-	return sendmsg(fd, &m, MSG_NOSIGNAL) == (ssize_t)iov.iov_len;
-}
-
-/* The last word of these is a file to be written. */
-static bool writes_file(char *const *words)
-{
-	return !strcmp(words[0], "dump") || (!strcmp(words[0], "pcap") && words[1] && !strcmp(words[1], "start"));
-}
-
-/* The words as a line; without the file, which is *file. */
-static void make_line(char *const *words, char line[CTL_LINE], const char **file)
-{
-	size_t n = 0;
-
-	*file = NULL;
-	for (unsigned i = 0; words[i]; i++) {
-		if (i && !words[i + 1] && writes_file(words)) {
-			*file = words[i];
-			break;
-		}
-		n += (size_t)snprintf(line + n, CTL_LINE - n, "%s%s", i ? " " : "", words[i]);
-		if (n >= CTL_LINE - 1)
-			die_args("'%.20s...': no request is that long", words[0]);
-	}
-	if (writes_file(words) && !*file)
-		die_args("%s%s: the name of a file is expected behind it", words[0], words[1] ? " start" : "");
-	strcpy(line + n, "\n");
-}
-
-int ctl_request(const struct conf_client *c)
-{
-	int fd, file = -1;
-	u64 until = clock_ns() + PATIENCE_MS * 1000000ULL;
-	char line[CTL_LINE], *text;
-	const char *name;
-	bool ok = false, sent;
-
-	make_line(c->words, line, &name);
-	fd = find_guest(c->guest);
-	forget_guests();
-	if (name)
-		file = make_file(name);
-	sent = name ? send_with_file(fd, line, file) : send_all(fd, line, until);
-	/* A file takes as long as it takes; if the guest goes, the connection does. */
-	text = sent ? receive_answer(fd, name ? clock_ns() + 86400 * 1000000000ULL : until, &ok) : NULL;
-	if (!text)
-		die("the guest %s", name ? "ended before it had answered" : "does not answer on its control socket");
-	if (ok) {
-		partial = NULL;
-		fputs(text, stdout);
-	} else {
-		text[strcspn(text, "\n")] = '\0';
-		warn("%s", text);
-	}
-	free(text);
-	close(fd);
-	return !ok;
 }

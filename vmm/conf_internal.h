@@ -65,4 +65,13 @@ void conf_gdb_parse(const char *where, const char *value, struct conf_gdb *g);
 /* The KEY=VAL,... of --net. */
 void conf_net_parse(struct conf_net *net, const char *list);
 
+/* Of these, the addresses; in the range that is free for everybody one at random. */
+void conf_parse_mac(const char *where, const char *value, u8 mac[6]);
+void conf_random_mac(u8 mac[6]);
+void conf_parse_host_ip(const char *where, const char *value, struct conf_net *net);
+void conf_parse_guest_ip(const char *where, const char *value, struct conf_net *net);
+/* Do they go together, when all are known?  And with pasta, whose network must be another? */
+void conf_check_addresses(struct conf_net *net);
+void conf_check_beside_pasta(const struct conf_net *net, const char *list);
+
 #endif

@@ -30,12 +30,11 @@
 #include <unistd.h>
 
 #include "boot.h"
-#include "clock.h"
 #include "conf.h"
 #include "engine.h"
 #include "initramfs.h"
-#include "layout.h"
 #include "log.h"
+#include "speed.h"
 #include "tap.h"
 #include "vm.h"
 
@@ -156,84 +155,6 @@ static void *shared(size_t size)
 /* A stock kernel would take minutes to its first words with less. */
 #define SOFTWARE_MOST 20e6 /* instructions per second */
 
-struct speed {
-	double per_second; /* instructions, in the mode kernels run in */
-	double exit_us;	   /* there and back to a port of ours */
-};
-
-/* From 1 MiB on, 32 bits: count ECX down, tell; at SPEED_EXIT: only tell. */
-static const u8 speed_code[] = {
-	0x49,	    /* dec %ecx */
-	0x75, 0xfd, /* jnz to it */
-	0xe6, 0x80, /* out %al, $0x80 */
-	0xeb, 0xf9, /* jmp to the beginning */
-	0xe6, 0x80, /* out %al, $0x80 */
-	0xeb, 0xfc, /* jmp to that */
-};
-#define SPEED_EXIT 7
-#define EXITS 200
-
-static void enter(struct vcpu *c)
-{
-	if (ioctl(c->fd, KVM_RUN, 0))
-		die("KVM does not run a processor: %s", strerror(errno));
-	if (c->run->exit_reason != KVM_EXIT_IO)
-		die("KVM does not run three instructions (exit %u)", c->run->exit_reason);
-}
-
-/* How long it is in the guest until it tells, ns. */
-static u64 run_from(struct vcpu *c, u64 rip, u64 count)
-{
-	struct kvm_regs regs;
-	u64 start;
-
-	/* What it told before is finished by the next entry, before the registers count. */
-	c->run->immediate_exit = 1;
-	ioctl(c->fd, KVM_RUN, 0);
-	c->run->immediate_exit = 0;
-	if (ioctl(c->fd, KVM_GET_REGS, &regs))
-		die("KVM does not tell a processor's registers: %s", strerror(errno));
-	regs.rip = rip;
-	regs.rcx = count;
-	if (ioctl(c->fd, KVM_SET_REGS, &regs))
-		die("KVM does not take a processor's registers: %s", strerror(errno));
-	start = clock_ns();
-	enter(c);
-	return clock_ns() - start;
-}
-
-static void measure(void *arg)
-{
-	const struct boot_entry entry = { .protocol = BOOT_PVH, .rip = LAYOUT_KERNEL };
-	struct speed *s = arg;
-	struct vcpu *c;
-	struct vm vm;
-	u64 n = 1000, took, again;
-
-	vm_open(&vm, 1);
-	vm_add_memory(&vm, LAYOUT_RAM_MIN);
-	vm_set_entry(&vm, &entry);
-	c = &vm.vcpu[0];
-	memcpy((u8 *)vm.mem.region[0].hva + LAYOUT_KERNEL, speed_code, sizeof(speed_code));
-	do {
-		n *= 4;
-		took = run_from(c, LAYOUT_KERNEL, n);
-	} while (took < 10000000 && n < 1 << 28);
-	/* Others want the processor, too: the best of some. */
-	for (unsigned i = 0; i < 5; i++) {
-		again = run_from(c, LAYOUT_KERNEL, n);
-		took = MIN(took, again);
-	}
-	s->per_second = 2e9 * (double)n / (double)took;
-
-	run_from(c, LAYOUT_KERNEL + SPEED_EXIT, 0);
-	took = clock_ns();
-	for (unsigned i = 0; i < EXITS; i++)
-		enter(c);
-	s->exit_us = (double)(clock_ns() - took) / EXITS / 1e3;
-	vm_close(&vm);
-}
-
 /* The module behind /dev/kvm: its name says whose processors it is for. */
 static const char *kvm_module(char name[64])
 {
@@ -287,7 +208,7 @@ static void probe_kvm(void)
 {
 	struct speed *s = shared(sizeof(*s));
 	char said[512], module[64];
-	int status = in_child(measure, s, said, sizeof(said));
+	int status = in_child(speed_measure, s, said, sizeof(said));
 
 	if (s->per_second == 0) {
 		if (status < 0)

@@ -17,7 +17,8 @@ void dump_init(struct vm *vm);
 
 /*
  * A row of ctl.h's table: write into the file that came with the request.  The
- * guest stands still while registers are read, with "consistent" all the time.
+ * guest stands still while registers are read, with "consistent" all the time;
+ * the answer says how long that was.
  */
 bool ctl_dump(const char *argument, FILE *answer);
 

@@ -33,7 +33,7 @@ static struct {
 	int done_fd; /* eventfd: the thread is through */
 	u64 ticket;  /* of who waits for it; 0: no dump is being written */
 	bool consistent;
-	u64 started;
+	u64 started, paused_ns; /* how long the guest stood still for it */
 
 	/* The thread's as long as there is one. */
 	pthread_t thread;
@@ -71,11 +71,17 @@ static void *dump_main(void *arg)
 	return NULL;
 }
 
+static void go_on(void)
+{
+	vm_resume(dump.vm);
+	dump.paused_ns = clock_ns() - dump.started;
+}
+
 static void finish(void)
 {
 	pthread_join(dump.thread, NULL);
 	if (dump.consistent)
-		vm_resume(dump.vm);
+		go_on();
 }
 
 /* Main thread, from console_run(). */
@@ -91,9 +97,10 @@ static void written(void)
 	if (dump.failed)
 		snprintf(text, sizeof(text), "%s\n", dump.err);
 	else
-		snprintf(text, sizeof(text), "%llu MiB, %llu of them on disk, in %.1f s\n",
+		snprintf(text, sizeof(text),
+			 "%llu MiB, %llu of them on disk, in %.1f s, for which the guest paused %.1f ms\n",
 			 (unsigned long long)(dump.st.st_size / MiB), (unsigned long long)(dump.st.st_blocks * 512 / MiB),
-			 (double)(clock_ns() - dump.started) / 1e9);
+			 (double)(clock_ns() - dump.started) / 1e9, (double)dump.paused_ns / 1e6);
 	ctl_answer(ticket, !dump.failed, text);
 }
 
@@ -141,15 +148,15 @@ bool ctl_dump(const char *argument, FILE *f)
 		close(fd);
 		return false;
 	}
+	dump.started = clock_ns();
 	vm_pause(dump.vm);
 	cpu_states_read(dump.vm, dump.cpu);
 	dump.fd = fd;
 	dump.cancel = false;
 	dump.consistent = consistent;
-	dump.started = clock_ns();
 	err = thread_start(&dump.thread, "dump", dump_main, NULL, 0);
 	if (err || !consistent)
-		vm_resume(dump.vm);
+		go_on();
 	if (err) {
 		fprintf(f, "cannot start a thread to write the dump: %s\n", strerror(err));
 		close(fd);

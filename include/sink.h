@@ -31,7 +31,7 @@ struct sink {
 	u8 *buffer;
 	size_t filled;
 	u64 in_file; /* bytes, those in the buffer included */
-	u64 n;	     /* records, for messages */
+	u64 n, n_out; /* records; those of them that are written out, for messages */
 	u64 written; /* bytes since it dozed */
 	int ms;	     /* that it dozed last */
 };

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "pcap.h"
@@ -274,6 +275,33 @@ static void full_disk(void)
 	CHECK_HAS(said, "capture /dev/full: No space left on device; it has ended with ");
 }
 
+/* A file that cannot grow: what is said to be in it is, and it ends with a whole block. */
+static void said_and_kept(void)
+{
+	struct rlimit was, some = { .rlim_cur = 40000 };
+	const char *number;
+	struct stat st = { 0 };
+
+	CHECK_EQ(getrlimit(RLIMIT_FSIZE, &was), 0);
+	some.rlim_max = was.rlim_max;
+	begin((struct pcap_setup){ 0 });
+	CHECK_EQ(start_in(in_dir("limited")), 0);
+	stderr_capture();
+	CHECK_EQ(setrlimit(RLIMIT_FSIZE, &some), 0);
+	traffic(10, 700);
+	while (st.st_size < 20 * 700)
+		CHECK_EQ(stat(in_dir("limited"), &st), 0);
+	traffic(60, 700);
+	CHECK(has_ended(PATIENCE_MS));
+	CHECK_EQ(setrlimit(RLIMIT_FSIZE, &was), 0);
+	pcap_stop();
+	stderr_release(said, sizeof(said));
+	CHECK_HAS(said, "/limited: File too large; it has ended with ");
+	number = strstr(said, "ended with ");
+	CHECK(blocks("limited", EPB) >= 20);
+	CHECK_EQ(blocks("limited", EPB), strtoul(number + strlen("ended with "), NULL, 10));
+}
+
 int main(void)
 {
 	static const struct check_test tests[] = {
@@ -285,11 +313,13 @@ int main(void)
 		{ "a reader that takes nothing stops no frame", stuck_reader },
 		{ "a reader that leaves ends the capture and nothing else", reader_leaves },
 		{ "and so does a full disk", full_disk },
+		{ "what is said of a file that could not go on is true", said_and_kept },
 	};
 	char rm[100];
 	int r;
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	if (!mkdtemp(dir))
 		return 1;
 	r = check_run(tests, ARRAY_SIZE(tests));

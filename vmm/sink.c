@@ -49,7 +49,7 @@ int sink_start(struct sink *s, const char *thread, void *(*main_loop)(void *))
 
 	s->stop = s->failed = false;
 	s->filled = 0;
-	s->in_file = s->n = s->written = 0;
+	s->in_file = s->n = s->n_out = s->written = 0;
 	s->ms = SLEEP_BUSY_MS;
 	s->buffer = malloc(SINK_BUFFER);
 	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -88,7 +88,7 @@ void sink_fail(struct sink *s, const char *why)
 {
 	if (!s->failed)
 		warn("%s %s: %s; it has ended with %llu %s, and the guest goes on", s->what, s->name, why,
-		     (unsigned long long)s->n, s->records);
+		     (unsigned long long)s->n_out, s->records);
 	s->failed = true;
 }
 
@@ -133,6 +133,8 @@ void sink_flush(struct sink *s)
 	}
 	if (s->failed && !was_failed && s->on_disk && ftruncate(s->fd, (off_t)whole))
 		warn("%s %s: its end is cut off", s->what, s->name);
+	if (!s->failed)
+		s->n_out = s->n;
 	s->filled = 0;
 }
 

@@ -14,6 +14,20 @@ const char *trace_class_name(unsigned i)
 	return i < ARRAY_SIZE(classes) ? classes[i] : NULL;
 }
 
+const char *trace_queue_name(unsigned queue)
+{
+	static const char *const names[] = { "rx", "tx", "control" };
+
+	return queue < ARRAY_SIZE(names) ? names[queue] : "?";
+}
+
+const char *trace_wake_name(unsigned wake)
+{
+	static const char *const names[] = { "a frame", "room in the tap", "a kick", "a call", "the time" };
+
+	return wake < ARRAY_SIZE(names) ? names[wake] : "?";
+}
+
 static void put(struct trace *t, const struct trace_event *what)
 {
 	struct trace_event *e = stream_add(&t->stream, sizeof(*e));

@@ -95,5 +95,7 @@ void trace_put_at(struct trace *t, u64 ns, enum trace_type type, u8 queue, u64 a
 void trace_put_since(struct trace *t, enum trace_type type, u64 since, u64 a, u32 b);
 
 const char *trace_class_name(unsigned i); /* of bit i; NULL behind the last */
+const char *trace_queue_name(unsigned queue); /* TRACE_OF_*; "?" if it is none */
+const char *trace_wake_name(unsigned wake); /* what ended a sleep; "?" likewise */
 
 #endif

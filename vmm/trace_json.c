@@ -24,13 +24,6 @@ static const char *known(const char *name)
 	return name ? name : "unknown";
 }
 
-static const char *queue_name(unsigned queue)
-{
-	static const char *const names[] = { "rx", "tx", "control" };
-
-	return queue < ARRAY_SIZE(names) ? names[queue] : "unknown";
-}
-
 /* Everything but what is the event's own; times are in microseconds. */
 static void begin(struct writer *w, const char *ph, const char *cat, u64 ns, unsigned thread)
 {
@@ -73,17 +66,17 @@ static void mark(struct writer *w, const struct trace_event *e, const char *cat,
 
 static void write_event(struct writer *w, const struct trace_event *e)
 {
-	static const char *const wakes[] = { "sleep until a frame", "sleep until room in the tap", "sleep until a kick",
-					     "sleep until a call", "sleep until the time" };
-	const char *queue = queue_name(e->queue);
+	const char *queue = trace_queue_name(e->queue);
 	unsigned long long a = e->a;
+	char name[64];
 
 	switch (e->type) {
 	case TRACE_EXIT:
 		bar(w, e, "exits", known(exit_reason_name((unsigned)MIN(a, 255))));
 		break;
 	case TRACE_SLEEP:
-		bar(w, e, "vq", e->b < ARRAY_SIZE(wakes) ? wakes[e->b] : "sleep");
+		snprintf(name, sizeof(name), "sleep until %s", trace_wake_name(e->b));
+		bar(w, e, "vq", name);
 		break;
 	case TRACE_READ:
 	case TRACE_WRITE:
@@ -151,7 +144,7 @@ static void write_batch(struct writer *w, const struct trace_batch *b)
 	u64 last = MAX(b->shown, MAX(b->interrupt, b->acknowledged));
 	char name[64];
 
-	snprintf(name, sizeof(name), "%s %s batch", w->t->name[b->thread], queue_name(b->queue));
+	snprintf(name, sizeof(name), "%s %s batch", w->t->name[b->thread], trace_queue_name(b->queue));
 	edge(w, b, "b", first, name);
 	part(w, b, b->queue == TRACE_OF_RX ? "delivered" : "sent", b->came, b->shown);
 	part(w, b, b->deferred ? "interrupt deferred" : "interrupt waits for more", b->shown, b->interrupt);

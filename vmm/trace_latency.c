@@ -201,7 +201,7 @@ static void write_batch(const struct trace_file *t, const struct trace_batch *b,
 	u64 at = b->shown > t->head.start ? b->shown - t->head.start : 0, ns;
 
 	fprintf(to, "%6llu.%09llu %-8s %s %8llu %5u", (unsigned long long)(at / 1000000000),
-		(unsigned long long)(at % 1000000000), t->name[b->thread], b->queue ? "tx" : "rx",
+		(unsigned long long)(at % 1000000000), t->name[b->thread], trace_queue_name(b->queue),
 		(unsigned long long)b->number, b->packets);
 	for (unsigned i = 0; i < PHASES; i++)
 		if (phase(b, i, &ns))
@@ -229,7 +229,7 @@ static void write_summary(const struct trace_batch *b, size_t n, unsigned queue,
 		if (!have)
 			continue;
 		qsort(room, have, sizeof(*room), by_size);
-		fprintf(to, "%s %-10s %8zu %10llu %10llu %10llu %10llu\n", queue ? "tx" : "rx", phases[which], have,
+		fprintf(to, "%s %-10s %8zu %10llu %10llu %10llu %10llu\n", trace_queue_name(queue), phases[which], have,
 			(unsigned long long)room[have / 2], (unsigned long long)room[have * 9 / 10],
 			(unsigned long long)room[have * 99 / 100], (unsigned long long)room[have - 1]);
 	}

@@ -11,11 +11,6 @@
 #include "tracer.h"
 #include "vm.h"
 
-static const char *const queues[] = { "rx", "tx", "control" };
-static const char *const wakes[] = { "a frame", "room in the tap", "a kick", "a call", "the time" };
-
-#define NAME(table, i) ((i) < ARRAY_SIZE(table) ? (table)[i] : "?")
-
 static const char *known(const char *name)
 {
 	return name ? name : "?";
@@ -23,7 +18,7 @@ static const char *known(const char *name)
 
 static void write_event(const struct trace_event *e, FILE *to)
 {
-	const char *queue = NAME(queues, e->queue);
+	const char *queue = trace_queue_name(e->queue);
 	unsigned long long a = e->a;
 
 	switch (e->type) {
@@ -42,7 +37,7 @@ static void write_event(const struct trace_event *e, FILE *to)
 		fprintf(to, "%s batch %llu of %u is shown", queue, a, e->b);
 		break;
 	case TRACE_SLEEP:
-		fprintf(to, "slept %u ns, until %s", e->took, NAME(wakes, e->b));
+		fprintf(to, "slept %u ns, until %s", e->took, trace_wake_name(e->b));
 		break;
 	case TRACE_RAISED:
 	case TRACE_SUPPRESSED:

@@ -64,7 +64,7 @@ void watch_slept(struct net_worker *w, u64 since, enum engine_event_type woken_b
 	struct trace *t = traces(w, TRACE_VQ);
 
 	if (t)
-		trace_put_since(t, TRACE_SLEEP, since, 0, by[woken_by]);
+		trace_put_since(t, TRACE_SLEEP, since, clock_ns() - since, by[woken_by]);
 }
 
 static void publishing(struct net_worker *w, const struct virtq *vq)

@@ -26,7 +26,7 @@ enum trace_type {
 	/* vq; a device thread. */
 	TRACE_KICK,	/* it took notice of a notification */
 	TRACE_BATCH,	/* used buffers are about to be shown; a: number of the batch, b: buffers */
-	TRACE_SLEEP,	/* took; b: what ended it, enum trace_wake */
+	TRACE_SLEEP,	/* took, a: the same if that is too small for it; b: what ended it, enum trace_wake */
 	/* irq; a device thread. */
 	TRACE_RAISED,	/* decisions on an interrupt for all batches up to number a */
 	TRACE_SUPPRESSED,
@@ -54,7 +54,7 @@ enum trace_wake { TRACE_BY_FRAME, TRACE_BY_SENT, TRACE_BY_KICK, TRACE_BY_CONTROL
 
 struct trace_event {
 	u32 bytes; /* the stream's: always sizeof(struct trace_event) */
-	u32 took;  /* ns */
+	u32 took;  /* ns, at most what fits */
 	u64 ns;	   /* when it began */
 	u64 a;
 	u32 b;

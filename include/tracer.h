@@ -41,6 +41,8 @@ struct trace_file {
 /* 0, or -1 and a sentence: it is no trace.  One that is cut short is read as far as it goes. */
 int trace_read(struct trace_file *t, const char *file, char *err, size_t err_size) MUST_CHECK;
 void trace_free(struct trace_file *t);
+/* How long that took, in ns. */
+u64 trace_took(const struct trace_event *e);
 
 /* A line for each event; its time since the start, in seconds. */
 void trace_write_text(const struct trace_file *t, FILE *to);

@@ -80,6 +80,33 @@ static void there_and_back(void)
 	CHECK(file.event[3].a == 1514 && file.event[3].b == 9 && file.event[3].detail == 1);
 }
 
+/* What a form of trace_write_*() prints of the file. */
+static const char *printed(void (*form)(const struct trace_file *t, FILE *to))
+{
+	static char text[4096];
+	FILE *f = fmemopen(text, sizeof(text), "w");
+
+	CHECK(f);
+	form(&file, f);
+	fclose(f);
+	return text;
+}
+
+/* Longer than the field that has it for all others: a device sleeps as long as nothing comes. */
+static void long_sleep(void)
+{
+	const u64 length = 3600 * 1000000000ULL;
+
+	begin(TRACE_VQ, 0, 1);
+	trace_put_since(tracer_of_pair(0), TRACE_SLEEP, clock_ns() - length, length, TRACE_BY_KICK);
+	trace_put_since(tracer_of_pair(0), TRACE_SLEEP, clock_ns(), 77777, TRACE_BY_TIMER);
+	end_and_read();
+	CHECK_EQ(file.n, 2);
+	CHECK_HAS(printed(trace_write_text), "slept 3600000000000 ns, until a kick\n");
+	CHECK(!strstr(printed(trace_write_text), "77777"));
+	CHECK_HAS(printed(trace_write_json), "\"dur\":3600000000.000,\"name\":\"sleep until a kick\"");
+}
+
 static void names(void)
 {
 	CHECK_STR(trace_class_name(0), "exits");
@@ -421,6 +448,7 @@ int main(void)
 {
 	static const struct check_test tests[] = {
 		{ "events come back as they were put, by time", there_and_back },
+		{ "a sleep is as long as it was", long_sleep },
 		{ "the words for what can be traced", names },
 		{ "what comes too fast is lost, and counted in the file", too_many },
 		{ "a file that cannot be written is refused", refused },

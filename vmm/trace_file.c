@@ -149,3 +149,8 @@ void trace_free(struct trace_file *t)
 	free(t->event);
 	memset(t, 0, sizeof(*t));
 }
+
+u64 trace_took(const struct trace_event *e)
+{
+	return e->type == TRACE_SLEEP && e->took == UINT32_MAX ? MAX(e->a, e->took) : e->took;
+}

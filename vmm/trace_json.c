@@ -46,8 +46,10 @@ static void name_threads(struct writer *w)
 
 static void bar(struct writer *w, const struct trace_event *e, const char *cat, const char *name)
 {
+	unsigned long long ns = trace_took(e);
+
 	begin(w, "X", cat, e->ns, e->thread);
-	fprintf(w->to, ",\"dur\":%u.%03u,\"name\":\"%s\"}", e->took / 1000, e->took % 1000, name);
+	fprintf(w->to, ",\"dur\":%llu.%03llu,\"name\":\"%s\"}", ns / 1000, ns % 1000, name);
 }
 
 /* A mark: its name, then arguments. */

@@ -37,7 +37,7 @@ static void write_event(const struct trace_event *e, FILE *to)
 		fprintf(to, "%s batch %llu of %u is shown", queue, a, e->b);
 		break;
 	case TRACE_SLEEP:
-		fprintf(to, "slept %u ns, until %s", e->took, trace_wake_name(e->b));
+		fprintf(to, "slept %llu ns, until %s", (unsigned long long)trace_took(e), trace_wake_name(e->b));
 		break;
 	case TRACE_RAISED:
 	case TRACE_SUPPRESSED:

@@ -47,7 +47,7 @@ u64 trace_took(const struct trace_event *e);
 /* A line for each event; its time since the start, in seconds. */
 void trace_write_text(const struct trace_file *t, FILE *to);
 /* Trace Event Format, for Perfetto and chrome://tracing. */
-void trace_write_json(const struct trace_file *t, FILE *to);
+int trace_write_json(const struct trace_file *t, FILE *to, char *err, size_t err_size) MUST_CHECK;
 /* A line for each batch: how long it took to where. */
 int trace_write_latency(const struct trace_file *t, FILE *to, char *err, size_t err_size) MUST_CHECK;
 

@@ -13,6 +13,8 @@
 #include "tracer.h"
 #include "vm.h"
 
+#define FAIL(...) (snprintf(err, err_size, __VA_ARGS__), -1)
+
 struct writer {
 	const struct trace_file *t;
 	FILE *to;
@@ -154,18 +156,21 @@ static void write_batch(struct writer *w, const struct trace_batch *b)
 	edge(w, b, "e", last, name);
 }
 
-void trace_write_json(const struct trace_file *t, FILE *to)
+int trace_write_json(const struct trace_file *t, FILE *to, char *err, size_t err_size)
 {
 	struct writer w = { .t = t, .to = to };
 	size_t n;
 	struct trace_batch *b = trace_batches(t, &n);
 
+	if (!b)
+		return FAIL("it is too large for this machine's memory");
 	fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[", to);
 	name_threads(&w);
 	for (size_t i = 0; i < t->n; i++)
 		write_event(&w, &t->event[i]);
-	for (size_t i = 0; b && i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		write_batch(&w, &b[i]);
 	fprintf(to, "\n],\"otherData\":{\"lost\":%llu}}\n", (unsigned long long)t->lost);
 	free(b);
+	return 0;
 }

@@ -2,6 +2,7 @@
 /*
  * trace_text.c - a trace as lines for people, and what `ringlet trace` does.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -85,21 +86,21 @@ void trace_write_text(const struct trace_file *t, FILE *to)
 
 int trace_show(const struct conf_trace *c)
 {
+	char err[PATH_MAX + 200];
 	struct trace_file t;
-	char err[512];
 	int r = 0;
 
 	if (trace_read(&t, c->file, err, sizeof(err)))
 		die_args("%s", err);
 	if (c->form == TRACE_AS_JSON)
-		trace_write_json(&t, stdout);
+		r = trace_write_json(&t, stdout, err, sizeof(err));
 	else if (c->form == TRACE_AS_LATENCY)
 		r = trace_write_latency(&t, stdout, err, sizeof(err));
 	else
 		trace_write_text(&t, stdout);
 	if (r)
 		die_args("%s: %s", c->file, err);
-	if (fflush(stdout))
+	if (fflush(stdout) || ferror(stdout))
 		die("cannot write the trace out");
 	if (t.lost)
 		warn("%s: %llu events are missing: they came faster than they could be written", c->file,

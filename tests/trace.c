@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "clock.h"
@@ -413,6 +414,22 @@ static void foreign(void)
 	CHECK_STR(err, "cannot read /nowhere: No such file or directory");
 }
 
+/* Nothing but the promise of many events: it is not memory that they take. */
+static void hollow(void)
+{
+	struct rusage before, after;
+
+	make_good();
+	put_file(good, good_size - 32); /* without its end, or all else would be behind that */
+	CHECK_EQ(truncate(in_dir("x"), 512 * MiB), 0);
+	getrusage(RUSAGE_SELF, &before);
+	CHECK_EQ(show_all(), 0);
+	getrusage(RUSAGE_SELF, &after);
+	CHECK(after.ru_maxrss - before.ru_maxrss < 128 * 1024); /* KiB */
+	CHECK_EQ(file.n, (good_size - sizeof(struct trace_header) - 4 * TRACE_NAME) / 32 - 1);
+	CHECK(!file.complete);
+}
+
 /* A name that would end a string, or move the cursor. */
 static void names_are_harmless(void)
 {
@@ -462,6 +479,7 @@ int main(void)
 		{ "what was not seen is not made up", without_packets },
 		{ "a file that is cut short anywhere is read as far as it goes", cut_short },
 		{ "a file of somebody else's is refused in a sentence", foreign },
+		{ "a file that is mostly nothing takes no memory", hollow },
 		{ "names in a file do no harm", names_are_harmless },
 		{ "nothing in a damaged file is trusted", damaged },
 	};

@@ -50,42 +50,44 @@ static bool is_event(const struct trace_file *t, const struct trace_event *e)
 	return e->bytes == sizeof(*e) && e->type > 0 && e->type < TRACE_TYPES && e->thread < t->head.threads;
 }
 
-/* Keep those that are events; what is counted in the file goes to t. */
-static void sift(struct trace_file *t, size_t n)
+/* The next thing in the file: keep it if it is an event. */
+static void sift(struct trace_file *t, const struct trace_event *e, u64 place, u64 lost[TRACE_MAX_THREADS])
 {
-	u64 lost[TRACE_MAX_THREADS] = { 0 };
-
-	for (size_t i = 0; i < n && !t->complete; i++) {
-		const struct trace_event *e = &t->event[i];
-
-		if (!is_event(t, e))
-			continue;
-		if (e->type == TRACE_LOST)
-			lost[e->thread] = e->a;
-		if (e->type == TRACE_END)
-			t->complete = e->a == i;
-		else
-			t->event[t->n++] = *e;
+	if (!is_event(t, e))
+		return;
+	if (e->type == TRACE_END) {
+		t->complete = e->a == place;
+		return;
 	}
+	if (e->type == TRACE_LOST) {
+		t->lost += e->a - lost[e->thread];
+		lost[e->thread] = e->a;
+	}
+	t->event[t->n] = *e;
 	/* Their sizes are known: they can keep the order for a sort that does not. */
-	for (size_t i = 0; i < t->n; i++)
-		t->event[i].bytes = (u32)i;
-	for (unsigned i = 0; i < t->head.threads; i++)
-		t->lost += lost[i];
+	t->event[t->n].bytes = (u32)t->n;
+	t->n++;
 }
 
-static int read_events(struct trace_file *t, int fd, u64 size, char *err, size_t err_size)
+/* There is room for all that may be, of which what is no event takes none. */
+static int read_events(struct trace_file *t, int fd, const char *file, u64 most, char *err, size_t err_size)
 {
-	const char *file = "the trace";
-	ssize_t n;
+	u64 lost[TRACE_MAX_THREADS] = { 0 }, place = 0;
+	struct trace_event part[1024];
+	size_t n;
 
-	t->event = malloc(MAX(size, sizeof(*t->event)));
+	t->event = malloc(MAX(most, 1) * sizeof(*t->event));
 	if (!t->event)
 		return FAIL("%s is too large for this machine's memory", file);
-	n = read_all(fd, t->event, size);
-	if (n < 0)
-		return FAIL("cannot read %s: %s", file, strerror(errno));
-	sift(t, (size_t)n / sizeof(*t->event));
+	do {
+		ssize_t r = read_all(fd, part, MIN(most - place, ARRAY_SIZE(part)) * sizeof(*part));
+
+		if (r < 0)
+			return FAIL("cannot read %s: %s", file, strerror(errno));
+		n = (size_t)r / sizeof(*part);
+		for (size_t i = 0; i < n && !t->complete; i++)
+			sift(t, &part[i], place++, lost);
+	} while (n && !t->complete);
 	/* Mostly in order already. */
 	qsort(t->event, t->n, sizeof(*t->event), by_time);
 	return 0;
@@ -135,7 +137,8 @@ int trace_read(struct trace_file *t, const char *file, char *err, size_t err_siz
 		r = read_head(t, fd, file, err, err_size);
 	head = sizeof(t->head) + (u64)t->head.threads * TRACE_NAME;
 	if (!r)
-		r = read_events(t, fd, (u64)st.st_size > head ? (u64)st.st_size - head : 0, err, err_size);
+		r = read_events(t, fd, file, (u64)st.st_size > head ? ((u64)st.st_size - head) / sizeof(*t->event) : 0, err,
+				err_size);
 	if (fd >= 0)
 		close(fd);
 	if (r)

@@ -156,7 +156,7 @@ static void questions(void)
 	CHECK_STR(ask("qC"), "QC1");
 	CHECK_STR(ask("Hg3"), "E16");
 	CHECK_STR(ask("Hg-1"), "OK");
-	CHECK_STR(ask("vCont?"), "vCont;c;C;s;S");
+	CHECK_STR(ask("vCont?"), "vCont;c;C;s;S;r");
 	CHECK_STR(ask("vMustReplyEmpty"), "");
 	CHECK_STR(ask("qXfer:threads:read::0,40"),
 		  "m<?xml version=\"1.0\"?><threads><thread id=\"1\" core=\"0\" name=\"vCPU");
@@ -448,11 +448,85 @@ static void going(void)
 	CHECK_STR(sent(), "");
 }
 
+/* Has vCPU 0 stepped to pc, and nobody been told? */
+static bool steps_silently(u64 pc)
+{
+	bool again;
+
+	fake[0].debug.control = 0;
+	trap(0, 1, pc, 1 << 14);
+	again = fake[0].debug.control & KVM_GUESTDBG_SINGLESTEP;
+	return !*sent() && again && runs(0) && !vm.vcpu[0].trapped;
+}
+
+static void ranges(void)
+{
+	fake_fresh();
+	CHECK_STR(ask("vCont;r1000,1010:1;c"), "nothing");
+	CHECK(fake[0].debug.control & KVM_GUESTDBG_SINGLESTEP);
+	CHECK(!(fake[1].debug.control & KVM_GUESTDBG_SINGLESTEP));
+	CHECK(steps_silently(0x1000));
+	CHECK(steps_silently(0x100f));
+	CHECK(runs(1));
+	trap(0, 1, 0x1010, 1 << 14);
+	CHECK_STR(sent(), "$T05thread:1;#d7");
+	CHECK(!runs(0) && !runs(1));
+	/* Below is out as well, and one without addresses is a step. */
+	CHECK_STR(ask("vCont;r1000,1010:1"), "nothing");
+	CHECK(runs(0) && !runs(1));
+	trap(0, 1, 0xfff, 1 << 14);
+	CHECK_HAS(sent(), "T05thread:1;");
+	CHECK_STR(ask("vCont;r1000,1000"), "nothing");
+	trap(0, 1, 0x1000, 1 << 14);
+	CHECK_HAS(sent(), "T05thread:1;");
+	/* The next packet knows nothing of it. */
+	CHECK_STR(ask("vCont;r1000,1010:1"), "nothing");
+	receive("\3");
+	CHECK_HAS(sent(), "T02thread:1;");
+	CHECK_STR(ask("vCont;s:1"), "nothing");
+	trap(0, 1, 0x1004, 1 << 14);
+	CHECK_HAS(sent(), "T05thread:1;");
+	/* The leftmost range that names a thread is its own. */
+	CHECK_STR(ask("vCont;r1000,1010:1;r2000,2010"), "nothing");
+	CHECK(steps_silently(0x1000));
+	trap(1, 1, 0x1000, 1 << 14);
+	CHECK_HAS(sent(), "T05thread:2;");
+}
+
+static void ends_of_ranges(void)
+{
+	fake_fresh();
+	CHECK_STR(ask("Z1,1004,1"), "OK");
+	CHECK_STR(ask("Z2,1008,4"), "OK");
+	/* A breakpoint that a step came to, and what is watched at such an address, which is no code. */
+	CHECK_STR(ask("vCont;r1000,1010:1;c"), "nothing");
+	CHECK(steps_silently(0x1002));
+	CHECK(steps_silently(0x1008));
+	trap(0, 1, 0x1004, 1 << 14);
+	CHECK_HAS(sent(), "T05thread:1;");
+	/* What a step in the range touched. */
+	CHECK_STR(ask("vCont;r1000,1010:1;c"), "nothing");
+	trap(0, 1, 0x1006, 1 << 14 | 1 << 1);
+	CHECK_HAS(sent(), "watch:1008;thread:1;");
+	/* The guest's own traps are its own there, too. */
+	CHECK_STR(ask("vCont;r1000,1010:1;c"), "nothing");
+	trap(0, 3, 0x1002, 0);
+	CHECK_EQ(fake[0].injected[3], 1);
+	CHECK(fake[0].debug.control & KVM_GUESTDBG_SINGLESTEP && runs(0));
+	/* Another processor's breakpoint is told, not that one is on its way. */
+	vm.vcpu[0].run->debug.arch = (struct kvm_debug_exit_arch){ .exception = 1, .pc = 0x1002, .dr6 = 1 << 14 };
+	vm.vcpu[0].trapped = true;
+	trap(1, 1, 0x1004, 1);
+	CHECK_HAS(sent(), "thread:2;");
+	CHECK(!vm.vcpu[0].trapped && !vm.vcpu[1].trapped);
+}
+
 static void lies(void)
 {
 	static const char *const packets[] = {
 		"vCont;", "vCont;x", "vCont;c:", "vCont;c:9", "vCont;cc", "vCont;C", "vCont;s:1:2", "vCont;c;;",
-		"vCont;c:pz", "C", "Szz", "c;", "sx", "C05;x",
+		"vCont;c:pz", "C", "Szz", "c;", "sx", "C05;x", "vCont;r", "vCont;r1000", "vCont;r1000,", "vCont;r1000,2000:9",
+		"vCont;r1000,2000;x",
 	};
 
 	fake_fresh();
@@ -613,6 +687,8 @@ int main(void)
 		{ "software breakpoints, which are not seen and leave nothing behind", software },
 		{ "hardware breakpoints and what is watched", hardware },
 		{ "going on, stepping, Ctrl-C", going },
+		{ "stepping on in a range, as one step", ranges },
+		{ "what ends such a step early", ends_of_ranges },
 		{ "a packet that does not fit lets nothing go", lies },
 		{ "the guest's own traps are the guest's", own_traps },
 		{ "two processors trap at once", two_at_once },

@@ -8,7 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
 . tests/gdb.sh
-plan 46
+plan 50
 
 NET=tap=tap1,ip=10.0.1.1/24,guest_ip=10.0.1.2
 ip tuntap add tap1 mode tap vnet_hdr
@@ -101,6 +101,37 @@ gdb_start
 ask "$to"
 gdb_kill
 ok "killed while it holds the guest: it answers" answers
+
+# --- steps by the line ---
+
+# A guest whose second line takes a thousand instructions.
+as -g -o "$T/lines.o" - <<'EOF'
+	.globl _start
+	.type _start, @function
+_start:	mov $1000, %ecx
+again:	loop again
+	nop
+	cli
+	hlt
+EOF
+ld -static -N -Ttext=0x1000078 -o "$T/lines" "$T/lines.o"
+boot lines "$T/lines" --gdb tcp:0 -S
+until_true 10 listens lines
+gdb_start "$T/lines"
+ask "$(target lines)" 'step' 'p $rcx' 'set debug remote 1' 'step' 'set debug remote 0' 'p $rcx' 'info registers rip'
+like "a step over a line is as many as it takes" "$said" "*= 1000*= 0*<again+2>*"
+is "and one packet" "$(grep -c 'Sending packet: $vCont;[rs]' <<<"$said")" 1
+ask 'set $rcx = 1000' 'set $pc = again' 'stepi' 'hbreak *again' 'step' 'p $rcx'
+like "that ends at a breakpoint" "$said" "*Breakpoint*= 998*"
+ask 'delete' 'set $rcx = -1' 'set debug remote 1'
+type_in step
+stepping() { (($(grep -c 'Sending packet: $vCont;r' "$T/gdb.out") > 1)); }
+until_true 20 stepping
+ctrl_c
+gdb_says
+like "and at Ctrl-C" "$said" "*SIGINT*"
+ask kill
+ended lines
 
 # --- others ---
 

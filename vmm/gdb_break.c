@@ -169,6 +169,17 @@ void gdb_break_clear_all(struct gdb_breaks *b, const struct mem *m)
 	*b = (struct gdb_breaks){ .no_int3 = b->no_int3 };
 }
 
+bool gdb_break_at(const struct gdb_breaks *b, u64 va)
+{
+	for (unsigned i = 0; i < b->n_soft; i++)
+		if (b->soft[i].va == va)
+			return true;
+	for (unsigned i = 0; i < GDB_HARD; i++)
+		if (b->hard[i].on && b->hard[i].va == va && b->hard[i].type <= BREAK_HARD)
+			return true;
+	return false;
+}
+
 /* The breakpoint at an address, through whatever tables. */
 static struct gdb_soft *soft_at(struct gdb_breaks *b, const struct mem *m, const struct paging *p, u64 va)
 {

@@ -227,21 +227,27 @@ static void go(struct gdb *g, const char *p)
 		error(g, EINVAL);
 		return;
 	}
-	gdb_go(g, gdb_all(g), step ? 1u << g->stepped : 0);
+	gdb_go(g, gdb_all(g), step ? 1u << g->stepped : 0, NULL);
 }
 
-/* One of the ";ACTION[:THREAD]" of vCont: to which vCPUs it applies, and whether it is a step. */
-static bool action(struct gdb *g, const char **p, u32 *which, bool *step)
+/*
+ * One of the ";ACTION[:THREAD]" of vCont: to which vCPUs it applies, whether it
+ * is a step, and until it is out of which range.
+ */
+static bool action(struct gdb *g, const char **p, u32 *which, bool *step, struct gdb_range *range)
 {
 	char what;
 	u64 sig;
 	int vcpu = -1;
 
-	if (!gdb_expect(p, ';') || !**p || !strchr("cCsS", **p))
+	*range = (struct gdb_range){ 0 };
+	if (!gdb_expect(p, ';') || !**p || !strchr("cCsSr", **p))
 		return false;
 	what = *(*p)++;
-	*step = what == 's' || what == 'S';
+	*step = what == 's' || what == 'S' || what == 'r';
 	if ((what == 'C' || what == 'S') && !gdb_number(p, &sig))
+		return false;
+	if (what == 'r' && !place(p, &range->start, &range->end))
 		return false;
 	if (gdb_expect(p, ':') && !gdb_thread(g, p, &vcpu))
 		return false;
@@ -254,20 +260,24 @@ static bool action(struct gdb *g, const char **p, u32 *which, bool *step)
 /* To each thread the leftmost action applies that names it; to the others none: they stay. */
 static void go_each(struct gdb *g, const char *p)
 {
+	struct gdb_range ranges[MAX_CPUS] = { 0 }, range;
 	u32 named = 0, steps = 0, which;
 	bool step;
 
 	while (*p) {
-		if (!action(g, &p, &which, &step)) {
+		if (!action(g, &p, &which, &step, &range)) {
 			error(g, EINVAL);
 			return;
 		}
 		which &= ~named;
 		named |= which;
 		steps |= step ? which : 0;
+		for (unsigned i = 0; i < g->vm->ncpus; i++)
+			if (which >> i & 1)
+				ranges[i] = range;
 	}
 	if (named)
-		gdb_go(g, named, steps);
+		gdb_go(g, named, steps, ranges);
 	else
 		error(g, EINVAL);
 }
@@ -306,7 +316,8 @@ static void is_alive(struct gdb *g, const char *p)
 static void several_letters(struct gdb *g, const char *packet)
 {
 	if (!strcmp(packet, "vCont?")) {
-		gdb_put(&g->reply, "vCont;c;C;s;S");
+		/* No t: to stop one thread of many is for the mode, not ours, in which the others run on. */
+		gdb_put(&g->reply, "vCont;c;C;s;S;r");
 	} else if (!strncmp(packet, "vCont;", 6)) {
 		go_each(g, packet + 5);
 	} else if (!strncmp(packet, "vKill;", 6)) {

@@ -110,6 +110,8 @@ bool gdb_break_set(struct gdb_breaks *b, const struct mem *m, const struct pagin
 		   enum gdb_break_type type, u64 va, u64 len) MUST_CHECK;
 bool gdb_break_clear(struct gdb_breaks *b, const struct mem *m, enum gdb_break_type type, u64 va, u64 len) MUST_CHECK;
 void gdb_break_clear_all(struct gdb_breaks *b, const struct mem *m);
+/* Whether an instruction is where one is set. */
+bool gdb_break_at(const struct gdb_breaks *b, u64 va);
 /* Memory as it would be without breakpoints. */
 size_t gdb_read(struct gdb_breaks *b, const struct mem *m, const struct paging *p, u64 va, u8 *to, size_t len);
 size_t gdb_write(struct gdb_breaks *b, const struct mem *m, const struct paging *p, u64 va, const u8 *from, size_t len);
@@ -141,6 +143,11 @@ struct gdb_hit {
 	struct gdb_hard at;
 };
 
+/* Addresses, end not among them; none: a step is one instruction. */
+struct gdb_range {
+	u64 start, end;
+};
+
 struct gdb {
 	struct vm *vm;
 	const struct ctl_command *commands;
@@ -149,7 +156,8 @@ struct gdb {
 	bool waiting;  /* it waits for the guest to stop */
 	bool held;     /* the vCPUs are paused for it, */
 	u32 released;  /* but for those, bits */
-	u32 stepping;  /* vCPUs that are to take one step */
+	u32 stepping;  /* vCPUs that are to take one step, */
+	struct gdb_range range[MAX_CPUS]; /* or to go on until they are elsewhere */
 	struct gdb_hit hit; /* at the last stop; WHY_GUEST: nothing */
 	u32 untold;    /* vCPUs that touched what is watched, and gdb does not know */
 	struct gdb_hard untold_at[MAX_CPUS];
@@ -171,8 +179,11 @@ struct gdb {
 u32 gdb_all(const struct gdb *g);
 /* Hold all vCPUs; none of them is trapped any more then. */
 void gdb_stop(struct gdb *g);
-/* Let these go on; the answer comes when one stops, or is in g->reply if one has. */
-void gdb_go(struct gdb *g, u32 which, u32 step);
+/*
+ * Let these go on; the answer comes when one stops, or is in g->reply if one has.
+ * range: MAX_CPUS of them, for those that step, or NULL.
+ */
+void gdb_go(struct gdb *g, u32 which, u32 step, const struct gdb_range *range);
 /* A vCPU trapped. */
 void gdb_trapped(struct gdb *g);
 /* The client is gone, or wants to be: as if the guest had never been debugged. */

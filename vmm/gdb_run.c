@@ -28,6 +28,18 @@ static void let_have(struct gdb *s, struct vcpu *c)
 	vcpu_untrap(c);
 }
 
+/*
+ * A step inside the range that gdb named is one of many, unless it led to a
+ * breakpoint: not every KVM stops there by itself when it comes by a step.
+ */
+static bool steps_on(const struct gdb *s, const struct vcpu *c, enum gdb_why why)
+{
+	const struct gdb_range *r = &s->range[c->index];
+	u64 pc = c->run->debug.arch.pc;
+
+	return why == WHY_STEP && pc >= r->start && pc < r->end && !gdb_break_at(&s->breaks, pc);
+}
+
 static bool better(const struct gdb_hit *a, const struct gdb_hit *b)
 {
 	return b->why == WHY_GUEST || a->why == WHY_WATCH || (a->why == WHY_STEP && b->why != WHY_WATCH);
@@ -36,8 +48,8 @@ static bool better(const struct gdb_hit *a, const struct gdb_hit *b)
 /*
  * All vCPUs stand: what they trapped for is found out now, before a breakpoint
  * is changed.  The one told first is s->hit.  A vCPU at a breakpoint will run
- * into it once more; an access to what is watched would be lost, and is told
- * later.
+ * into it once more, as will one in the middle of a range; an access to what is
+ * watched would be lost, and is told later.
  */
 static void settle(struct gdb *s)
 {
@@ -54,6 +66,8 @@ static void settle(struct gdb *s)
 			continue;
 		}
 		vcpu_untrap(c);
+		if (steps_on(s, c, hit.why))
+			continue;
 		if (hit.why == WHY_WATCH) {
 			s->untold |= 1u << i;
 			s->untold_at[i] = hit.at;
@@ -112,11 +126,14 @@ static bool tell_next(struct gdb *s)
 	return false;
 }
 
-void gdb_go(struct gdb *s, u32 which, u32 step)
+void gdb_go(struct gdb *s, u32 which, u32 step, const struct gdb_range *range)
 {
 	if (tell_next(s))
 		return;
 	s->stepping = step;
+	memset(s->range, 0, sizeof(s->range));
+	if (range)
+		memcpy(s->range, range, sizeof(s->range));
 	for (unsigned i = 0; i < s->vm->ncpus; i++)
 		if (which >> i & 1)
 			gdb_arm(&s->vm->vcpu[i], &s->breaks, true, step >> i & 1);
@@ -139,13 +156,19 @@ void gdb_trapped(struct gdb *s)
 	for (unsigned i = 0; i < s->vm->ncpus; i++) {
 		struct vcpu *c = &s->vm->vcpu[i];
 		struct gdb_hard at;
+		enum gdb_why why;
 
 		if (!vcpu_trapped(c))
 			continue;
-		if (gdb_why(c, &s->breaks, s->stepping >> i & 1, &at) == WHY_GUEST)
+		why = gdb_why(c, &s->breaks, s->stepping >> i & 1, &at);
+		if (why == WHY_GUEST) {
 			let_have(s, c);
-		else
+		} else if (steps_on(s, c, why)) {
+			gdb_arm(c, &s->breaks, true, true); /* KVM forgets, where it emulated one */
+			vcpu_untrap(c);
+		} else {
 			ours = true;
+		}
 	}
 	if (!ours)
 		return;

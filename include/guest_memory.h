@@ -28,7 +28,7 @@ struct guest_page {
 	unsigned flags; /* of all tables on the way together */
 };
 
-/* The page with that address in it; false: there is none. */
+/* The page with that address in it; false: there is none.  p NULL, here and below: it is physical already. */
 bool guest_translate(const struct mem *m, const struct paging *p, u64 va, struct guest_page *page) MUST_CHECK;
 
 /*

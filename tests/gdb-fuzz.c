@@ -30,7 +30,8 @@ static size_t some_packet(char *to, size_t size)
 		"?", "g", "D", "c", "s", "vCont?", "vCont;c", "vCont;s:1;c", "vCont;s:2", "vCont;C05:p1.2;s",
 		"qSupported:swbreak+;hwbreak+", "QStartNoAckMode", "qC", "qfThreadInfo", "qsThreadInfo", "Hg0", "Hc-1",
 		"Hg2", "T1", "T9", "qAttached", "qRcmd,68656c6c6f", "qThreadExtraInfo,1", "G00", "qXfer:features:read:",
-		"vCont;r40000,40100:1;c", "vCont;r0,ffffffffffffffff", "M", "X", "m", "p", "P", "Z", "z", "vCont;", "qRcmd,", "qXfer:threads:read::ffffffffffffffff,1",
+		"vCont;r40000,40100:1;c", "vCont;r0,ffffffffffffffff",
+		"Qqemu.PhyMemMode:1", "Qqemu.PhyMemMode:0", "M", "X", "m", "p", "P", "Z", "z", "vCont;", "qRcmd,", "qXfer:threads:read::ffffffffffffffff,1",
 	};
 	unsigned long long a = some_address(), n = some_length();
 	char bytes[65] = "";

@@ -289,6 +289,48 @@ static void take_registers(void)
 	CHECK_STR(ask("Z1,103,1"), "OK");
 }
 
+static void physical_memory(void)
+{
+	char packet[64];
+
+	fake_fresh();
+	CHECK_STR(ask("qqemu.PhyMemMode"), "0");
+	CHECK_STR(ask("Qqemu.PhyMemMode:1"), "OK");
+	CHECK_STR(ask("qqemu.PhyMemMode"), "1");
+	memcpy(fake_at(DATA), "guest", 5);
+	snprintf(packet, sizeof(packet), "m%llx,5", GUEST_LOW + DATA - BASE);
+	CHECK_STR(ask(packet), "6775657374");
+	snprintf(packet, sizeof(packet), "M%llx,2:4142", GUEST_LOW + DATA - BASE);
+	CHECK_STR(ask(packet), "OK");
+	CHECK(!memcmp(fake_at(DATA), "ABest", 5));
+	/* Where the tables have a hole there is memory nonetheless, and none at a linear address, */
+	snprintf(packet, sizeof(packet), "M%llx,1:77", GUEST_LOW + HOLE - BASE);
+	CHECK_STR(ask(packet), "OK");
+	CHECK_EQ(*(u8 *)fake_at(HOLE), 0x77);
+	snprintf(packet, sizeof(packet), "m%llx,1", DATA);
+	CHECK_STR(ask(packet), "E0e");
+	/* nor behind the end, where nothing is written of what would reach over it. */
+	snprintf(packet, sizeof(packet), "M%llx,2:4142", GUEST_LOW + 1 * MiB - 1);
+	CHECK_STR(ask(packet), "E0e");
+	CHECK_EQ(*(u8 *)guest_at(&ram, GUEST_LOW + 1 * MiB - 1), 0);
+	CHECK_STR(ask("mfffffffffffff000,1"), "E0e");
+	/* Breakpoints are where they are, and seen neither way. */
+	take_registers();
+	snprintf(packet, sizeof(packet), "Z0,%llx,1", DATA);
+	CHECK_STR(ask(packet), "OK");
+	CHECK_EQ(*(u8 *)fake_at(DATA), 0xcc);
+	snprintf(packet, sizeof(packet), "m%llx,2", GUEST_LOW + DATA - BASE);
+	CHECK_STR(ask(packet), "4142");
+	CHECK_STR(ask("Qqemu.PhyMemMode:"), "E16");
+	CHECK_STR(ask("Qqemu.PhyMemMode:2"), "E16");
+	CHECK_STR(ask("Qqemu.PhyMemMode:0"), "OK");
+	CHECK_STR(ask(packet), "E0e");
+	/* The next one begins as ever. */
+	CHECK_STR(ask("Qqemu.PhyMemMode:1"), "OK");
+	CHECK_STR(ask("D"), "OK");
+	CHECK_STR(ask("qqemu.PhyMemMode"), "0");
+}
+
 /* As long as there are registers, software breakpoints take them. */
 static void registers_first(void)
 {
@@ -683,6 +725,7 @@ int main(void)
 		{ "registers, one and all", registers },
 		{ "floating-point and vector registers", float_registers },
 		{ "memory, and what is none", memory },
+		{ "the same by its physical address", physical_memory },
 		{ "software breakpoints in registers, as long as there are some", registers_first },
 		{ "software breakpoints, which are not seen and leave nothing behind", software },
 		{ "hardware breakpoints and what is watched", hardware },

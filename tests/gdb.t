@@ -8,7 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
 . tests/gdb.sh
-plan 50
+plan 52
 
 NET=tap=tap1,ip=10.0.1.1/24,guest_ip=10.0.1.2
 ip tuntap add tap1 mode tap vnet_hdr
@@ -45,6 +45,8 @@ ask 'x/s 0x10000c'
 like "memory" "$said" "*\"Xen\"*"
 ask 'set *(int *)0x200000 = 0x1234567' 'x/wx 0x200000' 'monitor phys 0x200000 4'
 like "written memory" "$said" "*0x01234567*67 45 23 01 *"
+ask 'monitor phys 0x200001=89 ab' 'x/wx 0x200000' 'monitor phys 0xfffffffff000=00'
+like "and by its physical address" "$said" "*89 ab *0x01ab8967*there is no memory at 0xfffffffff000*"
 ask 'x/x 0xffffffff00000000'
 like "what is not there is an error" "$said" "*Cannot access memory at address 0xffffffff00000000*"
 ask 'stepi' 'stepi' 'info registers rip'
@@ -53,6 +55,9 @@ ask "hbreak *$long" continue 'info registers rip'
 like "a hardware breakpoint" "$said" "*Breakpoint 1, 0x0000000000$(hex $long)*rip*0x$(hex $long)*"
 ask 'delete' 'info registers cr0 efer cs'
 like "it is in 64-bit mode meanwhile" "$(tr -s ' \n' ' ' <<<"$said")" "cr0 0x80000031 * efer 0x500 1280 cs 0x8 8 "
+ask 'maintenance packet Qqemu.PhyMemMode:1' 'set *(char *)0x200000 = 0x68' 'x/wx 0x200000' 'x/x 0x4000000000' \
+	'maintenance packet Qqemu.PhyMemMode:0'
+like "where there are page tables, past them if so wished" "$said" "*OK*0x01ab8968*Cannot access memory*OK*"
 ask 'monitor mem' 'monitor registers 0'
 like "monitor tells of pages and registers" "$said" "0000000000000000-*-> 000000000000 rwx-*vCPU 0*efer*0000000000000500*"
 # Where kernels are emulated no register watches data; gdb does it step by step.

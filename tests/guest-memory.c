@@ -68,6 +68,9 @@ static void without_paging(void)
 	CHECK(guest_translate(&g.mem, &p, 0x123456, &page));
 	CHECK_EQ(page.gpa, 0x123000);
 	CHECK(!guest_translate(&g.mem, &p, 1ULL << 32, &page));
+	/* Without a processor's say they are, however high. */
+	CHECK(guest_translate(&g.mem, NULL, 5 * GiB + 3, &page));
+	CHECK_EQ(page.gpa, 5 * GiB);
 }
 
 static void four_levels(void)

@@ -229,6 +229,10 @@ static void arguments(void)
 
 static void physical(void)
 {
+	static const char *const bad[] = {
+		"0x100020=", "0x100020=1", "0x100020=0x1", "0x100020=zz", "0x100020=00 1", "0x100020=-1", "=00", "0x100020 4=00",
+	};
+
 	fresh(false);
 	memcpy(guest_at(&g, GUEST_LOW + 32), "physical\n", 9);
 	CHECK_STR(say(inspect_phys, "0x100020 9", true),
@@ -242,6 +246,19 @@ static void physical(void)
 	CHECK_HAS(say(inspect_phys, "0x100000 65537", false), "write it like");
 	CHECK_HAS(say(inspect_phys, "0x100000 1 2", false), "write it like");
 	CHECK_HAS(say(inspect_phys, "-1", false), "write it like");
+	/* What is printed can be written. */
+	CHECK_STR(say(inspect_phys, "0x100021=4f 4b0a", true),
+		  "000000100021  4f 4b 0a                                         OK.\n");
+	CHECK(!memcmp(guest_at(&g, GUEST_LOW + 32), "pOK\nical\n", 9));
+	CHECK_EQ(vm.pauses, 0);
+	say(inspect_phys, "0x100020 = 50", true);
+	CHECK_EQ(*(u8 *)guest_at(&g, GUEST_LOW + 32), 'P');
+	CHECK_HAS(say(inspect_phys, "0=00", false), "there is no memory at 0");
+	CHECK_HAS(say(inspect_phys, "0x13ffff=0000", false), "there is no memory at 0x13ffff, or not so much");
+	CHECK_EQ(*(u8 *)guest_at(&g, GUEST_LOW + 0x3ffff), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
+		CHECK_HAS(say(inspect_phys, bad[i], false), "write it like");
+	CHECK(!memcmp(guest_at(&g, GUEST_LOW + 32), "POK\nical\n", 9));
 }
 
 int main(void)

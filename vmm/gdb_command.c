@@ -134,6 +134,13 @@ static bool paging_of(struct gdb *g, struct paging *p)
 	return true;
 }
 
+/* The same for memory: none, once gdb has said that its addresses are physical. */
+static bool tables(struct gdb *g, struct paging *room, const struct paging **p)
+{
+	*p = g->physical ? NULL : room;
+	return g->physical || paging_of(g, room);
+}
+
 /* "ADDR,LEN"; what stands behind it is at *p. */
 static bool place(const char **p, u64 *address, u64 *len)
 {
@@ -144,15 +151,16 @@ static bool place(const char **p, u64 *address, u64 *len)
 static void read_memory(struct gdb *g, const char *p)
 {
 	u8 data[GDB_PACKET / 2];
-	struct paging paging;
+	const struct paging *by;
+	struct paging room;
 	u64 address, len;
 	size_t n;
 
-	if (!place(&p, &address, &len) || *p || !paging_of(g, &paging)) {
+	if (!place(&p, &address, &len) || *p || !tables(g, &room, &by)) {
 		error(g, EINVAL);
 		return;
 	}
-	n = gdb_read(&g->breaks, &g->vm->mem, &paging, address, data, MIN(len, sizeof(data)));
+	n = gdb_read(&g->breaks, &g->vm->mem, by, address, data, MIN(len, sizeof(data)));
 	if (n || !len)
 		gdb_put_bytes(&g->reply, data, n);
 	else
@@ -163,7 +171,8 @@ static void read_memory(struct gdb *g, const char *p)
 static void write_memory(struct gdb *g, const char *packet, size_t n)
 {
 	u8 data[GDB_PACKET];
-	struct paging paging;
+	const struct paging *by;
+	struct paging room;
 	const char *p = packet + 1;
 	u64 address, len;
 	size_t rest;
@@ -175,10 +184,10 @@ static void write_memory(struct gdb *g, const char *packet, size_t n)
 		good = rest / 2 == len && gdb_bytes(p, rest, data);
 	else if (good && (good = rest == len))
 		memcpy(data, p, rest);
-	if (!good || !paging_of(g, &paging))
+	if (!good || !tables(g, &room, &by))
 		error(g, EINVAL);
 	else
-		ok_or(g, gdb_write(&g->breaks, &g->vm->mem, &paging, address, data, len) == len, EFAULT);
+		ok_or(g, gdb_write(&g->breaks, &g->vm->mem, by, address, data, len) == len, EFAULT);
 }
 
 static void breakpoint(struct gdb *g, const char *packet)

@@ -164,6 +164,7 @@ struct gdb {
 	unsigned current; /* vCPU that packets are about */
 	unsigned stepped; /* the one that `s` without a number means */
 	bool no_ack, knows_swbreak, knows_hwbreak;
+	bool physical; /* memory is read and written by its physical address */
 	bool detached;	  /* the packet said so */
 	char stopped[64]; /* how the guest stopped, as a packet */
 

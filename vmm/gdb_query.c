@@ -200,6 +200,16 @@ static void features(struct gdb *g, const char *offered)
 	gdb_put(&g->reply, text);
 }
 
+/* "0" or "1": by which addresses memory is read and written; QEMU's name for it, which users know. */
+static void set_physical(struct gdb *g, const char *p)
+{
+	bool good = (*p == '0' || *p == '1') && !p[1];
+
+	if (good)
+		g->physical = *p == '1';
+	gdb_put(&g->reply, good ? "OK" : "E16");
+}
+
 void gdb_query(struct gdb *g, const char *packet)
 {
 	char id[16];
@@ -222,6 +232,10 @@ void gdb_query(struct gdb *g, const char *packet)
 		gdb_put(&g->reply, id);
 	} else if (!strncmp(packet, "qAttached", 9)) {
 		gdb_put(&g->reply, "1"); /* so gdb's `quit` lets the guest go on */
+	} else if (!strncmp(packet, "Qqemu.PhyMemMode:", 17)) {
+		set_physical(g, packet + 17);
+	} else if (!strcmp(packet, "qqemu.PhyMemMode")) {
+		gdb_put(&g->reply, g->physical ? "1" : "0");
 	} else if (!strncmp(packet, "qRcmd,", 6)) {
 		monitor(g, packet + 6);
 	}

@@ -185,7 +185,7 @@ void gdb_let_go(struct gdb *s)
 	gdb_break_clear_all(&s->breaks, &s->vm->mem);
 	for (unsigned i = 0; i < s->vm->ncpus; i++)
 		gdb_arm(&s->vm->vcpu[i], &s->breaks, false, false);
-	s->attached = s->no_ack = s->knows_swbreak = s->knows_hwbreak = s->detached = false;
+	s->attached = s->no_ack = s->knows_swbreak = s->knows_hwbreak = s->physical = s->detached = false;
 	s->held = false;
 	s->stepping = s->untold = 0;
 	vm_resume(s->vm);

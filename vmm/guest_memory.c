@@ -34,7 +34,7 @@ struct shape {
 
 static struct shape shape_of(const struct paging *p)
 {
-	if (!(p->cr0 & CR0_PG))
+	if (!p || !(p->cr0 & CR0_PG))
 		return (struct shape){ 0 };
 	if (p->efer & EFER_LMA)
 		return (struct shape){ p->cr4 & CR4_LA57 ? 5 : 4, 9, 512, 3, true, true };
@@ -101,15 +101,16 @@ bool guest_translate(const struct mem *m, const struct paging *p, u64 va, struct
 {
 	const struct shape s = shape_of(p);
 	unsigned flags = PAGE_WRITABLE | PAGE_USER, level = s.levels;
-	u64 table = first_table(p, &s), entry;
+	u64 table, entry;
 
 	if (!s.levels) {
 		va &= ~(GUEST_PAGE - 1);
 		*page = (struct guest_page){ va, va, GUEST_PAGE, flags };
-		return va < 4 * GiB;
+		return !p || va < 4 * GiB;
 	}
 	if (!is_canonical(&s, va))
 		return false;
+	table = first_table(p, &s);
 	for (;; level--) {
 		entry = read_entry(m, &s, table, va >> shift_of(&s, level) & ((1u << s.bits) - 1));
 		if (!(entry & ENTRY_PRESENT))

@@ -13,6 +13,7 @@
 
 #include "barrier.h"
 #include "counter.h"
+#include "ctl.h"
 #include "guest_memory.h"
 #include "stats.h"
 #include "vm.h"
@@ -197,20 +198,49 @@ static void line_of_bytes(FILE *f, u64 gpa, const u8 *p, u64 n)
 	putc('\n', f);
 }
 
+/* Bytes as phys prints them, "90 cc" or "90cc", at most CTL_LINE of them; how many, 0: they are not. */
+static u64 hex_bytes(const char *s, u8 *to)
+{
+	u64 n = 0;
+
+	while (*(s += strspn(s, " "))) {
+		char byte[3] = { s[0], s[1] };
+
+		if (n == CTL_LINE || strspn(byte, "0123456789abcdefABCDEF") != 2)
+			return 0;
+		to[n++] = (u8)strtoul(byte, NULL, 16);
+		s += 2;
+	}
+	return n;
+}
+
 bool inspect_phys(const char *argument, FILE *f)
 {
 	u64 gpa = ~0ULL, count = PHYS_USUAL;
-	const u8 *p;
+	u8 bytes[CTL_LINE];
+	bool change = false, good;
+	u8 *p;
 
-	if (!*argument || !number(&argument, &gpa) || !number(&argument, &count) || *argument || !count ||
-	    count > PHYS_MOST) {
-		fprintf(f, "write it like: phys 0x1000 64; at most %llu bytes\n", PHYS_MOST);
+	good = *argument && number(&argument, &gpa);
+	argument += strspn(argument, " ");
+	if (good && (change = *argument == '='))
+		count = hex_bytes(argument + 1, bytes);
+	else if (good)
+		good = number(&argument, &count) && !*argument;
+	if (!good || !count || count > PHYS_MOST) {
+		fprintf(f, "write it like: phys 0x1000 64; at most %llu bytes; or, to change them: phys 0x1000=90 cc\n",
+			PHYS_MOST);
 		return false;
 	}
 	p = mem_at(&all->vm->mem, gpa, count);
 	if (!p) {
 		fprintf(f, "there is no memory at %#llx, or not so much\n", (unsigned long long)gpa);
 		return false;
+	}
+	if (change) {
+		vm_pause(all->vm);
+		memcpy(p, bytes, count);
+		vm_resume(all->vm);
 	}
 	for (u64 at = 0; at < count; at += 16) {
 		u8 copy[16];

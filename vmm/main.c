@@ -158,7 +158,7 @@ static const struct ctl_command commands[] = {
 	{ "exits", "why the processors left the guest", inspect_exits },
 	{ "registers", "[VCPU]  the processors' registers", inspect_registers },
 	{ "mem", "[VCPU]  which addresses its page tables map", inspect_mem },
-	{ "phys", "ADDRESS [COUNT]  bytes of guest-physical memory", inspect_phys },
+	{ "phys", "ADDRESS [COUNT]  bytes of guest-physical memory, or ADDRESS=BYTES to change them", inspect_phys },
 	{ NULL },
 };
 

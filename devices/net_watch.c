@@ -47,6 +47,13 @@ void watch_dropped(struct net_worker *w)
 		trace_put(t, TRACE_DROP, TRACE_OF_RX, 0, 0, 0);
 }
 
+/* Of frames that wait, none will be given: or those after them would be taken for these. */
+void watch_forgotten(struct net_worker *w)
+{
+	for (unsigned i = 0; i < w->rx.n_done; i++)
+		watch_dropped(w);
+}
+
 void watch_kicked(struct net_worker *w)
 {
 	struct trace *t = traces(w, TRACE_VQ);

@@ -45,6 +45,8 @@ static void stop_receiving(struct net_worker *w)
 	/* For those that came in time there is room, or there will never be. */
 	w->now = clock_ns();
 	rx_deliver(w);
+	if (w->watched)
+		watch_forgotten(w);
 	rx_forget(rx);
 	worker_publish(w, rx->vq);
 }
@@ -169,8 +171,10 @@ static void command_stop(struct net_worker *w)
 	worker_publish(w, w->control);
 	w->rx.vq = w->tx.vq = w->control = NULL;
 	w->serving = false;
-	if (w->watched)
+	if (w->watched) {
+		watch_forgotten(w);
 		watch_stopped(w);
+	}
 }
 
 /* Answer the call that is pending, if any. */

@@ -271,10 +271,12 @@ unsigned control_serve(struct net_worker *w);
 
 /*
  * net_watch.c: only while watched.  Reads brought so many frames; one is about to
- * be given to the guest, or is not; a write for one was begun, or failed.
+ * be given to the guest, or is not, or none that wait are; a write for one was
+ * begun, or failed.
  */
 void watch_came(struct net_worker *w, unsigned frames);
 void watch_dropped(struct net_worker *w);
+void watch_forgotten(struct net_worker *w);
 void watch_received(struct net_worker *w, const struct rx_slot *s, const struct virtio_net_hdr_v1 *h);
 void watch_sent(struct net_worker *w, unsigned slot, const struct virtq_chain *c, const struct iovec *iov);
 void watch_failed(struct net_worker *w, unsigned slot);

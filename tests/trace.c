@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -206,6 +207,31 @@ static void device(enum kind kind)
 	/* One sleep may have begun before there was a driver, and one not be over. */
 	CHECK(count(1, TRACE_SLEEP, -1) <= c.thread.sleeps && count(1, TRACE_SLEEP, -1) + 1 >= c.thread.sleeps);
 	bench_close();
+}
+
+/* Frames that a driver had no room for until it left: those for the next one are not they. */
+static void frames_left_behind(enum kind kind)
+{
+	u64 came = 0;
+
+	begin(TRACE_NET, 0, 1);
+	bench_start((struct bench_setup){ .kind = kind, .rx_len = 300, .before_start = trace_pair });
+	CHECK_EQ(rx_post_buffers(1), 1);
+	wire_send(0, 1000);
+	for (int waits = 1; waits;)
+		CHECK_EQ(ioctl(b.tap, FIONREAD, &waits), 0);
+	bench_reset();
+	bench_up();
+	rx_post_all();
+	wire_send(1, 60);
+	rx_expect(1, 60);
+	bench_close();
+	end_and_read();
+	for (size_t i = 0; i < file.n; i++)
+		came += file.event[i].type == TRACE_CAME ? file.event[i].a : 0;
+	CHECK_EQ(came, 2);
+	CHECK_EQ(count(1, TRACE_RX, -1), 1);
+	CHECK_EQ(count(1, TRACE_DROP, -1), 1);
 }
 
 static void only_what_is_asked_for(void)
@@ -463,6 +489,7 @@ static void damaged(void)
 }
 
 EACH(device)
+EACH(frames_left_behind)
 
 int main(void)
 {
@@ -473,6 +500,7 @@ int main(void)
 		{ "what comes too fast is lost, and counted in the file", too_many },
 		{ "a file that cannot be written is refused", refused },
 		ROWS("there is an event for all that is counted", device),
+		ROWS("a frame that a driver leaves behind is told", frames_left_behind),
 		{ "nothing is recorded that was not asked for", only_what_is_asked_for },
 		{ "where the time of a batch went", where_the_time_went },
 		{ "queues are told apart, and acknowledged together", queues_apart },

@@ -308,6 +308,30 @@ static void where_the_time_went(void)
 	free(got);
 }
 
+/* What happened between events that were lost cannot be told: it begins anew. */
+static void after_a_loss(void)
+{
+	struct trace_batch *got;
+
+	made_up(90, TRACE_CAME, 2, 0, 1);
+	made_up(100, TRACE_CAME, 1, 0, 1);
+	made_up(101, TRACE_RX, 1, 0, 60);
+	made_up(102, TRACE_BATCH, 1, 0, 1);
+	made_up(110, TRACE_CAME, 1, 0, 1);
+	made_up(200, TRACE_LOST, 1, 0, 5); /* one to the guest, and what became of its batch */
+	made_up(300, TRACE_CAME, 1, 0, 1);
+	made_up(310, TRACE_RX, 1, 0, 60);
+	made_up(311, TRACE_BATCH, 1, 0, 3);
+	made_up(312, TRACE_RAISED, 1, 0, 3);
+	made_up(320, TRACE_RX, 2, 0, 60); /* another thread's were not lost */
+	made_up(321, TRACE_BATCH, 2, 0, 1);
+	got = batches(3);
+	CHECK(is_batch(&got[0], 1, 100, 102, 0, 0));
+	CHECK(is_batch(&got[1], 1, 300, 311, 312, 0));
+	CHECK(is_batch(&got[2], 1, 90, 321, 0, 0));
+	free(got);
+}
+
 static void queues_apart(void)
 {
 	struct trace_batch *got;
@@ -503,6 +527,7 @@ int main(void)
 		ROWS("a frame that a driver leaves behind is told", frames_left_behind),
 		{ "nothing is recorded that was not asked for", only_what_is_asked_for },
 		{ "where the time of a batch went", where_the_time_went },
+		{ "what was lost is not taken for what came later", after_a_loss },
 		{ "queues are told apart, and acknowledged together", queues_apart },
 		{ "what was not seen is not made up", without_packets },
 		{ "a file that is cut short anywhere is read as far as it goes", cut_short },

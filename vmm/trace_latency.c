@@ -6,6 +6,7 @@
  * they came, to the guest or dropped.  Those that are given between two batches
  * are in the second.  A decision holds for all batches of its queue that were
  * shown and not decided on; an acknowledgement for all interrupts before it.
+ * Where events were lost all of that is begun anew.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -120,6 +121,23 @@ static void acknowledge(struct state *s, u64 ns)
 		}
 }
 
+/* Anything may have been among them: an acknowledgement, too, which is all threads'. */
+static void forget(struct state *s, unsigned thread, size_t now)
+{
+	struct thread *w = &s->thread[thread];
+
+	w->came = now;
+	w->left = 0;
+	for (unsigned k = 0; k < QUEUES; k++) {
+		w->queue[k].packets = 0;
+		w->queue[k].came = 0;
+		w->queue[k].undecided.first = NONE;
+	}
+	for (unsigned i = 0; i < s->t->head.threads; i++)
+		for (unsigned k = 0; k < QUEUES; k++)
+			s->thread[i].queue[k].unacknowledged.first = NONE;
+}
+
 static void take(struct state *s, size_t at)
 {
 	const struct trace_event *e = &s->t->event[at];
@@ -127,6 +145,8 @@ static void take(struct state *s, size_t at)
 
 	if (e->type == TRACE_ACK)
 		acknowledge(s, e->ns);
+	if (e->type == TRACE_LOST)
+		forget(s, e->thread, at);
 	if (e->queue >= QUEUES)
 		return;
 	switch (e->type) {

@@ -13,9 +13,13 @@
 
 #include "barrier.h"
 #include "clock.h"
+#include "layout.h"
+#include "net.h"
 #include "sink.h"
 
 #define FAIL(...) (snprintf(err, err_size, __VA_ARGS__), -1)
+
+_Static_assert(1 + MAX_CPUS + NET_MAX_PAIRS <= TRACE_MAX_THREADS, "what is written can be read");
 
 static struct {
 	struct sink sink;

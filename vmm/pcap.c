@@ -183,31 +183,45 @@ static int take_stdout(void)
 	return fd;
 }
 
-int pcap_open(const char *file, bool wait, char *err, size_t err_size)
+static bool is_file(int fd)
 {
-	bool dash = !strcmp(file, "-"), more = true;
-	struct sink *s = &pcap.sink;
-	char name[PATH_MAX];
 	struct stat st;
 
-	snprintf(s->name, sizeof(s->name), "%s", file);
-	for (pcap.n_files = 0; more && pcap.n_files < PCAP_FILES; pcap.n_files++) {
-		int n = snprintf(name, sizeof(name), pcap.n_files ? "%s.%u" : "%s", file, pcap.n_files), fd;
+	return !fstat(fd, &st) && S_ISREG(st.st_mode);
+}
 
-		errno = ENAMETOOLONG;
-		fd = dash ? take_stdout() : n >= (int)sizeof(name) ? -1 : sink_open_file(name, wait, &s->on_disk);
+/* The next of the files, by its name, which is for messages as well; -1 and errno. */
+static int open_next(const char *file, bool wait, char name[PATH_MAX])
+{
+	int n = snprintf(name, PATH_MAX, pcap.n_files ? "%s.%u" : "%s", file, pcap.n_files);
+
+	if (n < PATH_MAX)
+		return sink_open_file(name, wait, &pcap.sink.on_disk);
+	errno = ENAMETOOLONG;
+	return -1;
+}
+
+int pcap_open(const char *file, bool wait, char *err, size_t err_size)
+{
+	bool dash = !strcmp(file, "-");
+	struct sink *s = &pcap.sink;
+	char name[PATH_MAX] = "-";
+
+	snprintf(s->name, sizeof(s->name), "%s", file);
+	pcap.n_files = 0;
+	do {
+		int fd = dash ? take_stdout() : open_next(file, wait, name), cause = errno;
+
 		if (fd < 0) {
-			n = errno;
 			close_all();
-			if (n == ENXIO)
+			if (cause == ENXIO)
 				return FAIL("nobody reads %s; start the reader first", name);
-			return FAIL("cannot write %s: %s", name, strerror(n));
+			return FAIL("cannot write %s: %s", name, strerror(cause));
 		}
-		pcap.fd[pcap.n_files] = fd;
+		pcap.fd[pcap.n_files++] = fd;
 		if (dash)
-			s->on_disk = !fstat(fd, &st) && S_ISREG(st.st_mode);
-		more = setup.max && s->on_disk && !dash;
-	}
+			s->on_disk = is_file(fd);
+	} while (setup.max && s->on_disk && !dash && pcap.n_files < PCAP_FILES);
 	return 0;
 }
 
@@ -249,13 +263,12 @@ int pcap_begin(char *err, size_t err_size)
 static void adopt(int fd)
 {
 	char link[32];
-	struct stat st;
 	ssize_t n;
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	n = readlink(link, pcap.sink.name, sizeof(pcap.sink.name) - 1);
 	pcap.sink.name[MAX(n, 0)] = '\0';
-	pcap.sink.on_disk = !fstat(fd, &st) && S_ISREG(st.st_mode);
+	pcap.sink.on_disk = is_file(fd);
 	pcap.fd[0] = fd;
 	pcap.n_files = 1;
 }

@@ -6,7 +6,7 @@
 # and the guest goes on.
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
-plan 48
+plan 49
 
 export XDG_RUNTIME_DIR=$T/run # where control sockets are; not nobody's
 mkdir -m 711 "$XDG_RUNTIME_DIR"
@@ -122,9 +122,9 @@ asks() {
 		shutdown $s, 1; print while <$s>' "$(find "$XDG_RUNTIME_DIR" -name web.sock)" "$1"
 }
 mkfifo "$T/fifo"
-for file in "<$T/d/a" ">>$T/d/a" "+<$T/fifo"; do
+for file in "<$T/d/a" ">>$T/d/a" "+<$T/d/a" "+<$T/fifo"; do
 	like "a file that will not do is refused: ${file%%/*}" "$(asks "$file")" \
-		"ringlet/1 error *a regular file, open for writing, must come with the request"
+		"ringlet/1 error *a regular file, empty and open for writing, must come with the request"
 done
 
 # --- ends ---

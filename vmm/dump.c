@@ -119,13 +119,13 @@ void dump_init(struct vm *vm)
 		console_watch(dump.done_fd, written);
 }
 
-/* Nothing that a write could wait in for ever, or that has no holes. */
+/* Nothing that a write could wait in for ever, or that has no holes, or has something in them. */
 static bool is_fit(int fd)
 {
 	struct stat st;
 	int flags = fcntl(fd, F_GETFL);
 
-	return !fstat(fd, &st) && S_ISREG(st.st_mode) && flags >= 0 && (flags & O_ACCMODE) != O_RDONLY &&
+	return !fstat(fd, &st) && S_ISREG(st.st_mode) && !st.st_size && flags >= 0 && (flags & O_ACCMODE) != O_RDONLY &&
 	       !(flags & O_APPEND);
 }
 
@@ -144,7 +144,7 @@ bool ctl_dump(const char *argument, FILE *f)
 	}
 	fd = ctl_take_fd();
 	if (fd < 0 || !is_fit(fd)) {
-		fprintf(f, "a regular file, open for writing, must come with the request\n");
+		fprintf(f, "a regular file, empty and open for writing, must come with the request\n");
 		close(fd);
 		return false;
 	}

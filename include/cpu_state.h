@@ -28,9 +28,9 @@ void cpu_state_read(struct vcpu *c, struct cpu_state *s);
 /* Main thread, the same: of all processors. */
 void cpu_states_read(struct vm *vm, struct cpu_state *s);
 /*
- * Main thread: what is to be said of them at the end is how they are now; what
- * comes after a panic, down to real mode where a kernel resets the machine,
- * tells nothing any more.  Without that it is how they ended.
+ * Main thread: how they are at the end, which goes with what is in memory then;
+ * but of one that has left protected mode by then, as some kernels do to reset
+ * the machine and a triple fault does, how it was when that was last kept.
  */
 void cpu_states_keep(struct vm *vm);
 void cpu_states_at_end(struct vm *vm, struct cpu_state *s);

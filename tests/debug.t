@@ -6,7 +6,7 @@
 # few instructions each, so that it is known what must be said.
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
-plan 25
+plan 26
 
 R=(timeout -k 1 20 "$RINGLET")
 export XDG_RUNTIME_DIR=$T/run
@@ -65,6 +65,11 @@ is "--dump-on-panic says where the dump is" "$status $(grep core "$T/err")" "34 
 is "still the last line says why" "$(last)" "34 ringlet: the guest's kernel panicked"
 rip=$(sed -n 's/^vCPU 0: RIP 0010:0*\([0-9a-f]*\),.*/0x\1/p' "$T/err")
 like "gdb reads it: that very instruction" "$(gdb -q -batch -ex "core-file $T/core" -ex 'x/1i $rip' 2>&1)" "*=> $rip:*hlt*"
+# A panic, and much that happens before the reset: mov ecx, 1 << 17; pause; loop
+tiny_kernel "$T/later" "${PANIC}b900000200f390e2fc$RESET$HALT"
+run "${R[@]}" --dump-on-panic "$T/later.core" "$T/later"
+like "registers and memory in it are of the same moment, the end" \
+	"$status $(gdb -q -batch -ex "core-file $T/later.core" -ex 'p $rcx' 2>&1)" '34 *$1 = 0'
 run "${R[@]}" --dump-on-panic "$T/core2" --timeout 1 "$T/idle"
 is "without a panic there is none" "$status $(find "$T" -maxdepth 1 -name core2)" "36 "
 run "${R[@]}" --dump-on-panic "$T/nowhere/core" "$T/panic"

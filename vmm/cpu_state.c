@@ -10,6 +10,7 @@
 #include "guest_memory.h"
 #include "vm.h"
 
+#define CR0_PE 1u
 #define MSR_LSTAR 0xc0000082
 #define MSR_KERNEL_GS_BASE 0xc0000102
 
@@ -56,10 +57,10 @@ void cpu_states_keep(struct vm *vm)
 
 void cpu_states_at_end(struct vm *vm, struct cpu_state *s)
 {
-	if (are_kept)
-		memcpy(s, kept, vm->ncpus * sizeof(*s));
-	else
-		cpu_states_read(vm, s);
+	cpu_states_read(vm, s);
+	for (unsigned i = 0; are_kept && i < vm->ncpus; i++)
+		if (!(s[i].sregs.cr0 & CR0_PE))
+			s[i] = kept[i];
 }
 
 static struct paging paging_of(const struct cpu_state *s)

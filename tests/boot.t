@@ -61,10 +61,10 @@ diag "where: $WHERE"
 boot_linux a cloud -m 256M
 boot_linux b generic -m 256M -c 2 -p "quiet reboot=t"
 diag "$(since "$started") s"
-inspect a 1 256 "console=ttyS0 panic=-1 ip=10.0.1.2::10.0.1.1:255.255.255.0::eth0:off" \
+inspect a 1 256 "console=ttyS0 panic=-1 reboot=acpi ip=10.0.1.2::10.0.1.1:255.255.255.0::eth0:off" \
 	"6.1 cloud bzImage, 1 vCPU, 256 MiB"
 diag "$(since "$started") s"
-inspect b 2 256 "console=ttyS0 panic=-1 ip=10.0.2.2::10.0.2.1:255.255.255.0::eth0:off quiet reboot=t" \
+inspect b 2 256 "console=ttyS0 panic=-1 reboot=acpi ip=10.0.2.2::10.0.2.1:255.255.255.0::eth0:off quiet reboot=t" \
 	"6.1 generic bzImage, 2 vCPUs, 256 MiB"
 diag "$(since "$started") s"
 types a "poweroff -f"
@@ -75,16 +75,16 @@ ends "reboot by triple fault: 33" b 33 "triple fault on vCPU [01]"
 kernel=vmlinux boot_linux c cloud -m 5G -c 2 -p quiet
 newest=lab
 [ ! -L build/kernels/lab ] || newest=generic
-boot_linux d "$newest" -m 5G -p quiet
-inspect c 2 5120 "console=ttyS0 panic=-1 ip=10.0.3.2::10.0.3.1:255.255.255.0::eth0:off quiet" \
+boot_linux d "$newest" -m 5G -p "quiet reboot=bios"
+inspect c 2 5120 "console=ttyS0 panic=-1 reboot=acpi ip=10.0.3.2::10.0.3.1:255.255.255.0::eth0:off quiet" \
 	"6.1 cloud vmlinux, 2 vCPUs, 5 GiB"
-inspect d 1 5120 "console=ttyS0 panic=-1 ip=10.0.4.2::10.0.4.1:255.255.255.0::eth0:off quiet" \
+inspect d 1 5120 "console=ttyS0 panic=-1 reboot=acpi ip=10.0.4.2::10.0.4.1:255.255.255.0::eth0:off quiet reboot=bios" \
 	"$(basename build/kernels/$newest/lib/modules/* | cut -d. -f1,2) bzImage, 1 vCPU, 5 GiB"
 diag "$(since "$started") s"
 types c "echo c >/proc/sysrq-trigger"
 ends "crash by sysrq: 34" c 34 "the guest's kernel panicked"
 types d "reboot -f"
-ends "reboot: 32" d 32 "the guest reset the machine*"
+ends "reboot from real mode: 32" d 32 "the guest reset the machine*"
 
 # --- without an initrd there is nothing to run: the kernel panics ---
 

@@ -228,7 +228,7 @@ rm "$T/empty/bzImage"
 run with_dev "" "${R[@]}" --dry-run -m 5G -c 2 -n tap=dry,ip=10.1.2.1/24,guest_ip=10.1.2.2 -p quiet "$T/off"
 is "--dry-run needs no KVM and touches nothing" "$status $err$left" "0 "
 like "it prints the guest's command line" "$out" \
-	"*command line  console=ttyS0 panic=-1 ip=10.1.2.2::10.1.2.1:255.255.255.0::eth0:off quiet"$'\n'*
+	"*command line  console=ttyS0 panic=-1 reboot=acpi ip=10.1.2.2::10.1.2.1:255.255.255.0::eth0:off quiet"$'\n'*
 like "and its memory, on both sides of the hole" "$out" \
 	"*-0x0000bfffffff  RAM"$'\n'"*0x000100000000-0x00017fffffff  RAM"$'\n'*
 like "and its devices" "$out" "*virtio-net    0xd0000fa0-0xd000119f, line 5,*"

@@ -234,19 +234,19 @@ static void guest_cmdline(const char *line, const char *expected)
 
 static void guest_cmdlines(void)
 {
-	guest_cmdline("vmlinux", "console=ttyS0 panic=-1");
-	guest_cmdline("vmlinux -n ip=10.0.0.1/24", "console=ttyS0 panic=-1");
+	guest_cmdline("vmlinux", "console=ttyS0 panic=-1 reboot=acpi");
+	guest_cmdline("vmlinux -n ip=10.0.0.1/24", "console=ttyS0 panic=-1 reboot=acpi");
 	guest_cmdline("vmlinux -p quiet -n ip=10.0.0.1/30,guest_ip=10.0.0.2 -p panic=0",
-		      "console=ttyS0 panic=-1 "
+		      "console=ttyS0 panic=-1 reboot=acpi "
 		      "ip=10.0.0.2::10.0.0.1:255.255.255.252::eth0:off quiet panic=0");
 	guest_cmdline("vmlinux -n guest_ip=192.168.1.7",
-		      "console=ttyS0 panic=-1 ip=192.168.1.7:::255.255.255.0::eth0:off");
+		      "console=ttyS0 panic=-1 reboot=acpi ip=192.168.1.7:::255.255.255.0::eth0:off");
 	/* Addresses as in the symbol table, unless somebody wants others. */
-	guest_cmdline("vmlinux -s -p quiet", "console=ttyS0 panic=-1 nokaslr quiet");
-	guest_cmdline("vmlinux --gdb unix:x -S", "console=ttyS0 panic=-1 nokaslr");
-	guest_cmdline("vmlinux -s -p kaslr -p quiet", "console=ttyS0 panic=-1 kaslr quiet");
-	guest_cmdline("vmlinux -s -p quiet -p nokaslr", "console=ttyS0 panic=-1 quiet nokaslr");
-	guest_cmdline("vmlinux -s -p nokaslrx=1", "console=ttyS0 panic=-1 nokaslr nokaslrx=1");
+	guest_cmdline("vmlinux -s -p quiet", "console=ttyS0 panic=-1 reboot=acpi nokaslr quiet");
+	guest_cmdline("vmlinux --gdb unix:x -S", "console=ttyS0 panic=-1 reboot=acpi nokaslr");
+	guest_cmdline("vmlinux -s -p kaslr -p quiet", "console=ttyS0 panic=-1 reboot=acpi kaslr quiet");
+	guest_cmdline("vmlinux -s -p quiet -p nokaslr", "console=ttyS0 panic=-1 reboot=acpi quiet nokaslr");
+	guest_cmdline("vmlinux -s -p nokaslrx=1", "console=ttyS0 panic=-1 reboot=acpi nokaslr nokaslrx=1");
 }
 
 static void print_help(void *arg)

@@ -22,9 +22,11 @@
 
 /*
  * The console we have, and no waiting after a panic: the guest is to be gone
- * at once, so that its end is noticed.
+ * at once, so that its end is noticed.  And that by the reset register: where
+ * ACPI is hardware-reduced Linux would go back to real mode, and the registers
+ * with which it panicked would be gone.
  */
-#define DEFAULT_PARAMS "console=ttyS0 panic=-1"
+#define DEFAULT_PARAMS "console=ttyS0 panic=-1 reboot=acpi"
 #define SESSION_PARAMS " rdinit=" SESSION_INIT
 
 static FILE *text_open(char **text, size_t *size)

@@ -104,7 +104,7 @@ $(B)/bench/%: $(B)/bench/%.o $(B)/tests/driver.o $(B)/libringlet.a
 test-programs: $(TESTS)
 bench-programs: $(BENCHES)
 
-deps: ## install what building, testing and the demo need (Debian, apt)
+deps: ## install what building and the demo need (Debian, apt)
 	tests/deps
 
 demo: deps ## boot a stock Debian guest on the network, ping and blast it
@@ -114,7 +114,8 @@ demo: deps ## boot a stock Debian guest on the network, ping and blast it
 # As many compilers as processors, unless -j was given.
 PARALLEL = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
-check: deps ## all tests, real guests included; ends in "N passed, N failed, N skipped"
+check: ## all tests, real guests included; ends in "N passed, N failed, N skipped"
+	tests/deps check
 	$(MAKE) $(PARALLEL) WERROR=1 all bench-programs $(B)/tests/acpi # acpi-iasl.t has it dump tables
 	$(MAKE) $(PARALLEL) WERROR=1 SAN=address,undefined all test-programs
 	$(MAKE) $(PARALLEL) WERROR=1 SAN=thread test-programs

@@ -43,15 +43,25 @@ static inline u64 rnd(u64 below)
 	return rnd_any() % below;
 }
 
-/* When a test that begins now is to end.  The clock is one that clock_advance() leaves alone. */
-static inline u64 fuzz_end(void)
-{
-	return clock_of(CLOCK_MONOTONIC_RAW) + 1000000000 * fuzz_setting("FUZZ_SECONDS", 1);
-}
+/*
+ * A test of nonsense: while (fuzz_goes_on(&t)) with t all 0.  It ends when its
+ * time is over, but not before FUZZ_ROUNDS of it: by them its claims can count,
+ * however busy the machine is.  The clock is one that clock_advance() leaves alone.
+ */
+#define FUZZ_ROUNDS 6
 
-static inline bool fuzz_goes_on(u64 end)
+struct fuzz_time {
+	u64 end;
+	unsigned rounds;
+};
+
+static inline bool fuzz_goes_on(struct fuzz_time *t)
 {
-	return clock_of(CLOCK_MONOTONIC_RAW) < end;
+	u64 now = clock_of(CLOCK_MONOTONIC_RAW);
+
+	if (!t->end)
+		t->end = now + 1000000000 * fuzz_setting("FUZZ_SECONDS", 1);
+	return t->rounds++ < FUZZ_ROUNDS || now < t->end;
 }
 
 #endif

@@ -130,9 +130,9 @@ static void check_gone(void)
 
 static void nonsense(void)
 {
-	u64 end = fuzz_end();
+	struct fuzz_time time = { 0 };
 
-	while (fuzz_goes_on(end)) {
+	while (fuzz_goes_on(&time)) {
 		fake_fresh();
 		for (unsigned i = 0; i < 500; i++) {
 			send_something();
@@ -152,11 +152,11 @@ static void nonsense(void)
 /* Breakpoints alone, and code that nobody else writes: it is as it was. */
 static void code_stays(void)
 {
-	u64 end = fuzz_end();
+	struct fuzz_time time = { 0 };
 	char packet[64], frame[80];
 	u8 before[300];
 
-	while (fuzz_goes_on(end)) {
+	while (fuzz_goes_on(&time)) {
 		fake_fresh();
 		for (unsigned i = 0; i < sizeof(before); i++)
 			before[i] = (u8)(rnd(4) ? rnd_any() : 0xcc);

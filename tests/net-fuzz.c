@@ -210,14 +210,14 @@ static void recover(void)
 
 static void mad_driver(enum kind kind)
 {
-	u64 end = fuzz_end();
+	struct fuzz_time time = { 0 };
 	bool scribbler;
 	pthread_t t;
 
 	rounds = 0;
 	bench_open((struct bench_setup){ .kind = kind, .queue_size = 64, .strict = rnd(2) });
 	recover();
-	while (fuzz_goes_on(end)) {
+	while (fuzz_goes_on(&time)) {
 		u64 own = rnd_any();
 
 		/* From a driver that works, or from one that is made up. */

@@ -136,9 +136,9 @@ static void use_queue(unsigned rounds)
 
 static void nonsense(void)
 {
-	u64 end = fuzz_end();
+	struct fuzz_time time = { 0 };
 
-	while (fuzz_goes_on(end))
+	while (fuzz_goes_on(&time))
 		for (unsigned i = 0; i < 50; i++) {
 			fresh_queue();
 			use_queue(200);
@@ -171,11 +171,11 @@ static void *keep_scribbling(void *arg)
 
 static void changed_meanwhile(void)
 {
-	u64 end = fuzz_end();
+	struct fuzz_time time = { 0 };
 	pthread_t t;
 
 	chains = breaks = 0;
-	while (fuzz_goes_on(end)) {
+	while (fuzz_goes_on(&time)) {
 		const char *why;
 		u64 own = rnd_any();
 

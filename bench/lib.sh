@@ -29,7 +29,7 @@ OWN=			# one of ringlet's own guests instead, without Linux
 MORE=			# for the end of the guest's command line
 # Where the results go: run gives all its benches one directory.
 RESULTS=${BENCH_RESULTS:-build/bench/$(date -u +%Y-%m-%d-%H%M%S)}
-[ -z "${BENCH_BEFORE:-}" ] || BENCH_BEFORE=$(readlink -f "$BENCH_BEFORE")
+[ -z "${BENCH_BEFORE:-}" ] || BENCH_BEFORE=$(readlink -m "$BENCH_BEFORE")
 
 T=
 fail() {
@@ -58,7 +58,7 @@ need() { command -v "$1" >/dev/null || fail "$1 is missing: apt-get install $2";
 need_file() { [ -e "$1" ] || fail "$1 is missing: run '$2'"; }
 
 # need_before PROGRAM: in the tree of before, if that is given
-need_before() { [ -z "${BENCH_BEFORE:-}" ] || need_file "$BENCH_BEFORE/build/$1" "make in BENCH_BEFORE=$BENCH_BEFORE"; }
+need_before() { [ -z "${BENCH_BEFORE:-}" ] || need_file "$BENCH_BEFORE/build/$1" "make -C $BENCH_BEFORE all bench-programs"; }
 
 # version_of PACKAGE: as installed, for the head
 version_of() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null || echo '?'; }

@@ -47,7 +47,7 @@ TESTLIB := $(B)/tests/driver.o $(B)/tests/capture.o
 TESTS := $(patsubst %.c,$(B)/%,$(filter-out tests/driver.c tests/capture.c,$(wildcard tests/*.c)))
 BENCHES := $(patsubst %.c,$(B)/%,$(wildcard bench/*.c))
 
-all: $(B)/ringlet ## build build/ringlet (default)
+all: $(B)/ringlet build/guest-sh ## build build/ringlet (default)
 
 $(B)/ringlet: $(B)/vmm/main.o $(B)/libringlet.a
 	$(say) LD $@
@@ -90,6 +90,12 @@ $(B)/guest/run: $(wildcard guest/run*.c) guest/run.h guest/sys.h include/session
 		-Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,norelro -o $@ $(filter %.c,$^)
 $(B)/vmm/command_files.o: $(B)/guest/run
 $(B)/vmm/command_files.o: CFLAGS += -DGUEST_RUN='"$(B)/guest/run"'
+
+# How scripts have something done in a guest.
+build/guest-sh: tests/lab/guest-sh.c Makefile
+	@mkdir -p $(@D)
+	$(say) CC $<
+	$(Q)$(CC) -std=gnu17 -O2 -D_GNU_SOURCE $(WARNINGS) -static -o $@ $<
 
 # One program per tests/*.c; new ones are found by themselves.
 $(B)/tests/%: $(B)/tests/%.o $(TESTLIB) $(B)/libringlet.a

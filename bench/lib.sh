@@ -492,7 +492,7 @@ vmm_pin() {
 
 # --- the guest ---
 
-guest() { tests/lab/guest-sh -w 60 -t 30 $GUEST "$@"; }
+guest() { build/guest-sh -w 60 -t 30 $GUEST "$@"; }
 
 # What the guest's driver negotiated, in the specification's names.
 negotiated() {

@@ -33,11 +33,7 @@ used() {
 # many arrive, whichever pair it chooses for them.
 flows() {
 	counting "$1"
-	perl -MIO::Socket::INET -e '
-		for my $port (4100 .. 4139) {
-			my $s = IO::Socket::INET->new(Proto => "udp", PeerAddr => $ARGV[0], PeerPort => 9, LocalPort => $port) or die;
-			$s->send("x" x 64) or die $!;
-		}' "${ip[$1]}"
+	datagrams "$1" 9 1 {4100..4139}
 	came "$1" $((40 * 106))
 }
 
@@ -102,21 +98,15 @@ meet() { console "$1" "taskset $((1 << $2)) tcpblast --udp -q -s 64 -c 1 -p 4009
 eight() {
 	counting "$1"
 	meet "$1" "$2"
-	datagrams "$1" 7
+	datagrams "$1" 4009 7 9
 	sleep 0.3
 	came "$1" "$3"
 	meet "$1" "$2"
-	datagrams "$1" 1
+	datagrams "$1" 4009 1 9
 	came "$1" $((8 * 106))
 }
 wait_for_eight() { eight "$1" "$2" 0 | tr '\n' ' '; }
 come_at_once() { eight "$1" "$2" $((7 * 106)) | tr '\n' ' '; }
-datagrams() {
-	perl -MIO::Socket::INET -e '
-		my ($to, $n) = @ARGV;
-		my $s = IO::Socket::INET->new(Proto => "udp", PeerAddr => $to, PeerPort => 4009, LocalPort => 9) or die;
-		$s->send("x" x 64) or die $! for 1 .. $n' "${ip[$1]}" "$2"
-}
 
 one_queue() {
 	local name=$1 said wait="rx-usecs 100000000 rx-frames 8" dont="rx-usecs 0 rx-frames 1"

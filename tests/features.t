@@ -171,20 +171,13 @@ new_driver() {
 # --- small packets, both ways ---
 
 COUNT=20000
-# send_udp NAME COUNT: 64 bytes each, as fast as it goes.
-send_udp() {
-	perl -MIO::Socket::INET -e '
-		my ($to, $n) = @ARGV;
-		my $s = IO::Socket::INET->new(Proto => "udp", PeerAddr => $to, PeerPort => 9) or die;
-		$s->send("x" x 64) or die $! for 1 .. $n' "${ip[$1]}" "$2"
-}
 flood() {
 	local name=$1 here there dropped lost
 	here=$(udp_here) there=$(udp_there "$name")
 	dropped=$(stat_of "$name" tx_dropped) lost=$(seen "$name" tx_dropped)
 
 	console "$name" "((tcpblast --udp -q -s 64 -c $COUNT ${ip[$name]%.*}.1:9 </dev/null >/dev/null 2>&1; echo done >/tmp/sent) &)" >/dev/null
-	send_udp "$name" $COUNT
+	datagrams "$name" 9 $COUNT 0
 	ok "a flood of small packets both ways ends" until_true 30 sent_there "$name"
 	all_here() { (($(udp_here) - here + $(seen "$name" tx_dropped) - lost == COUNT)); }
 	all_there() { (($(udp_there "$name") - there + $(stat_of "$name" tx_dropped) - dropped == COUNT)); }
@@ -203,10 +196,10 @@ sent_there() { [ "$(console "$1" 'cat /tmp/sent')" = "done" ]; }
 # segments NAME: frames in which ten datagrams come that were sent as one.
 segments() {
 	counting "$1"
-	perl -MSocket -e '
-		socket my $s, AF_INET, SOCK_DGRAM, 0 or die $!;
+	perl -e '
+		socket my $s, 2, 2, 0 or die $!;
 		setsockopt $s, 17, 103, pack "i", 1000 or die "UDP_SEGMENT: $!";
-		send $s, "x" x 10000, 0, pack_sockaddr_in(9, inet_aton($ARGV[0])) or die $!' "${ip[$1]}"
+		send $s, "x" x 10000, 0, pack "S n C4 x8", 2, 9, split /\./, $ARGV[0] or die $!' "${ip[$1]}"
 	came "$1" 10000
 }
 

@@ -96,7 +96,8 @@ settle() {
 	[ -x "$RINGLET" ] || bail "$RINGLET is missing: make"
 	mount -t sysfs sysfs /sys && ip link set lo up || bail "no namespace of its own to run in"
 	[ -e /sys/kernel/debug/kvm ] || mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
-	T=$(mktemp -d) && chmod 755 "$T" || exit 1
+	T=$(mktemp -d) && chmod 755 "$T" && mkfifo "$T/never" || exit 1
+	exec {never}<>"$T/never"
 	trap finish EXIT
 	trap 'exit 130' INT TERM HUP
 }
@@ -168,22 +169,35 @@ no_uring() {
 
 # --- waiting for what is to happen ---
 
+# Where processors are emulated, and tests wait most, a process costs more than
+# what it does: whoever waits looks without making any.
+
 # until_true SECS COMMAND...
 until_true() {
 	local until=$((SECONDS + $1 + 1))
 	shift
 	until "$@"; do
 		((SECONDS < until)) || return 1
-		sleep 0.02
+		a_moment
 	done
 }
+a_moment() { read -r -t 0.02 -u "$never" || :; }
+
+# text_of FILE: in $text; what is not there yet is empty.
+text_of() { { text=$(<"$1"); } 2>/dev/null || text=; }
 
 # says FILE PATTERN (grep's)
-says() { grep -q -e "$2" "$1" 2>/dev/null; }
+says() {
+	local text nl=$'\n'
+	case ${2#^} in
+	*[][\\.*^$]*) grep -q -e "$2" "$1" 2>/dev/null ;;
+	*) text_of "$1" && [[ $nl$text == *"${2/#^/$nl}"* ]] ;;
+	esac
+}
 
 # --- guests ---
 
-declare -A pid=() status=() ip=() running=()
+declare -A pid=() status=() ip=() running=() screen=()
 nets=0
 
 # boot NAME OPTIONS...: ringlet in the background.  What it prints is in
@@ -212,7 +226,21 @@ boot_linux() {
 }
 
 # guest NAME COMMANDS...: run in the guest, over the network.
-guest() { tests/lab/guest-sh -w 90 -t 60 "${ip[$1]}" "${@:2}" 2>&1; }
+guest() { build/guest-sh -w 90 -t 60 "${ip[$1]}" "${@:2}" 2>&1; }
+
+# datagrams NAME PORT COUNT FROM...: COUNT of UDP, of 64 bytes, to the guest's PORT
+# from each of ours (0: any).  (No modules: the emulated processor is a quarter of
+# a second at those.)
+datagrams() {
+	perl -e '
+		my ($to, $port, $n, @from) = @ARGV;
+		my $name = sub { pack "S n C4 x8", 2, shift, split /\./, shift };
+		for my $from (@from) {
+			socket my $s, 2, 2, 0 or die "socket: $!";
+			bind $s, $name->($from, "0.0.0.0") or die "port $from: $!";
+			for (1 .. $n) { send $s, "x" x 64, 0, $name->($port, $to) or die "send: $!" }
+		}' "${ip[$1]}" "${@:2}"
+}
 
 # The guest's console is a shell: the way in that uses no network.
 # console_open NAME makes it quiet, console NAME COMMAND runs one line there
@@ -220,18 +248,31 @@ guest() { tests/lab/guest-sh -w 90 -t 60 "${ip[$1]}" "${@:2}" 2>&1; }
 # "((...) &)" only: busybox's shell may take the end of one of its own for the
 # end of its input.
 console_open() {
+	local fd
 	shell_there() { says "$T/$1.out" "built-in shell" || gone "${pid[$1]}"; }
 	until_true 90 shell_there "$1"
 	! gone "${pid[$1]}" && echo "stty -echo; PS1= ; echo re''ady" >>"$T/$1.in" &&
-		until_true 20 says "$T/$1.out" "^ready"
+		until_true 20 says "$T/$1.out" "^ready" && exec {fd}<"$T/$1.out" && screen[$1]=$fd
 }
 console() {
-	local name=$1 mark=mark$RANDOM$RANDOM
+	local name=$1 mark=mark$RANDOM$RANDOM until=$((SECONDS + 61)) line part='' begun=''
 	printf 'echo begin-%s\n%s\necho end-%s\n' "$mark" "$2" "$mark" >>"$T/$name.in"
-	answered() { says "$T/$name.out" "^end-$mark" || gone "${pid[$name]}"; }
-	until_true 60 answered
-	says "$T/$name.out" "^end-$mark" || { echo "no answer on the console"; return 1; }
-	tr -d '\r' <"$T/$name.out" | sed -n "/^begin-$mark/,/^end-$mark/{//!p}"
+	while ((SECONDS < until)) && ! gone "${pid[$name]}"; do
+		IFS= read -r line <&"${screen[$name]}" || {
+			part+=$line
+			a_moment
+			continue
+		}
+		line=$part$line part=
+		line=${line%$'\r'}
+		case $line in
+		"begin-$mark") begun=1 ;;
+		"end-$mark"*) return ;;
+		*) [ -z "$begun" ] || printf '%s\n' "$line" ;;
+		esac
+	done
+	echo "no answer on the console"
+	return 1
 }
 
 # ended NAME [SECS]: wait for its end; the status is in ${status[NAME]}.

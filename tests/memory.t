@@ -45,7 +45,6 @@ bulk() {
 }
 
 diag "where: $WHERE"
-mkfifo "$T/never"
 kernel=vmlinux
 net=io=uring boot_linux uring cloud -m 256M -p quiet
 net=io=poll boot_linux poll cloud -m 256M -c 2 -p quiet

@@ -6,7 +6,6 @@
 # more would spoil the count.
 
 BUSYBOX=$PWD/build/busybox/bin/busybox
-mkfifo "$T/never" # to read from: nothing comes, and no end
 
 # Nobody answers here that nobody listens: one ICMP message in twelve days.
 echo 1000000000 >/proc/sys/net/ipv4/icmp_ratelimit
@@ -49,9 +48,9 @@ mean() {
 # HEAD, GAP microseconds apart.  A HEAD is hexadecimal: the address, and if it
 # is not for experiments (88b5) the type and what follows; ours is put between.
 frames() {
-	perl -MSocket -e '
+	perl -e '
 		my ($tap, $n, $gap, $size, @heads) = @ARGV;
-		socket my $s, 17, SOCK_RAW, 0 or die "no packet socket: $!";
+		socket my $s, 17, 3, 0 or die "no packet socket: $!";
 		open my $f, "<", "/sys/class/net/$tap/ifindex" or die $!;
 		my $to = pack "S n l S C C x8", 17, 0, <$f>, 0, 0, 6;
 		for my $head (@heads) {
@@ -119,13 +118,20 @@ offloads_seen() {
 
 # --- files ---
 
-listens() { [ -n "$(ss -Hltun "sport = :$1")" ]; }
+# listens PORT: somebody does, for TCP.
+listens() {
+	local text hex
+	printf -v hex %04X "$1"
+	text_of /proc/net/tcp && [[ $text == *":$hex 00000000:0000 0A"* ]] ||
+		{ text_of /proc/net/tcp6 && [[ $text == *":$hex 00000000000000000000000000000000:0000 0A"* ]]; }
+}
 
 # prepare NAME: what the tests need in the guest.
 prepare() {
 	console_open "$1" && guest "$1" '
 		printf "#!/bin/sh\ncat >/tmp/file; sha256sum /tmp/file\n" >/bin/store; chmod 755 /bin/store
 		nc -ll -p 9997 -e /bin/store </dev/null >/dev/null 2>&1 &
+		until netstat -ltn | grep -q ":9997 "; do usleep 10000; done
 		echo 1000000000 >/proc/sys/net/ipv4/icmp_ratelimit'
 }
 # acquaint NAME: neither side ever has to ask for the other's address.
@@ -156,7 +162,7 @@ answers() { ping -q -c 1 -W 1 "${ip[$1]}" >/dev/null 2>&1; }
 # pinged NAME COUNT: that many without one lost.
 pinged() {
 	local said
-	said=$(ping -q -c "$2" -i 0.002 "${ip[$1]}")
+	said=$(ping -q -c "$2" -i 0.001 "${ip[$1]}")
 	[[ $said == *"$2 packets transmitted, $2 received, 0% packet loss"* ]] || { echo "$said"; return 1; }
 }
 # microseconds: the middle one of the round trips that ping prints

@@ -7,9 +7,9 @@
 #
 # netecho is at the other end, on any KVM; "lab" is a shorter pass with Linux, which
 # sends segments to be cut up later, and can say itself what it sent and received.
+# Wireshark's tools read what that has left here, where they take no time.
 . "$(dirname "$0")/lib.sh"
 lab=${1:-}
-if [ -n "$lab" ]; then in_lab "$@"; plan 17; else in_sandbox "$@"; plan 40; fi
 
 NET=tap=tap1,ip=10.0.1.1/24,guest_ip=10.0.1.2
 GUEST=10.0.1.2
@@ -43,6 +43,38 @@ digests() {
 			print { $to{$way} } "$len $kept ", md5_hex($data), "\n";
 		}' "$@"
 }
+
+# What the lab left of a capture, with the guest's own.
+captured_in_lab() {
+	read -r rx tx rx_gso tx_gso < <(json 'map { $d->{net}{$_->[0]}{$_->[1]} } [qw(rx packets)], [qw(tx packets)], [qw(rx gso)], [qw(tx gso)]' <"$T/l.json")
+	read -r in out in_gso out_gso no_size no_csum < <(
+		T_SHARK -r "$T/l.pcapng" -T fields -e frame.packet_flags_direction -e frame.len -e frame.comment | awk -F '\t' '
+			{ way = substr($1, length($1)); n[way]++; gso[way] += / gso=/ }
+			# 1500 less 40 of headers and 12 of time stamps
+			$2 > 1514 && !/ gso=tcp4 gso_size=1448/ { size++ }
+			$2 > 1514 && !/ csum=needed,34\+16 / { csum++ }
+			END { print n[1] + 0, n[2] + 0, gso[1] + 0, gso[2] + 0, size + 0, csum + 0 }')
+	is "each packet is in the file" "$in $out" "$rx $tx"
+	is "and so is each that stands for several" "$in_gso $out_gso" "$rx_gso $tx_gso"
+	holds "there are some, both ways" "rx_gso > 0 && tx_gso > 0"
+	is "each says of what size the pieces are to be" "$no_size" 0
+	is "and that its checksum is not finished" "$no_csum" 0
+	editcap -F pcap "$T/l.pcapng" - 2>/dev/null | digests "$GUEST" "$T/ours" 2323 89
+	digests "$GUEST" "$T/guests" 2323 89 <"$T/seen"
+	for way in received sent; do
+		is "what the guest has $way is what it saw, to the byte and in order" \
+			"$(cmp "$T/ours.$way" "$T/guests.$way" 2>&1 && wc -l <"$T/ours.$way")" "$(wc -l <"$T/guests.$way")"
+		diag "$(awk '{ large += $1 > 1514 } END { print NR " packets, " large " of them large" }' "$T/guests.$way")"
+	done
+}
+if [ -n "$lab" ]; then
+	afterwards() { captured_in_lab; }
+	in_lab "$@"
+	plan 10 7
+else
+	in_sandbox "$@"
+	plan 40
+fi
 
 # up NAME OPTIONS...: netecho with these keys of --net.
 up() {
@@ -151,27 +183,7 @@ if [ -n "$lab" ]; then
 	is "and back" "$(from_guest l 1)" "$(digest 1)"
 	like "the guest has seen all of it" "$(looked l)" "*[0-9] packets captured*"$'\n'"0 packets dropped by kernel"
 	off l "the guest powers off, and says no more"
-	read -r rx tx rx_gso tx_gso < <(json 'map { $d->{net}{$_->[0]}{$_->[1]} } [qw(rx packets)], [qw(tx packets)], [qw(rx gso)], [qw(tx gso)]' <"$T/l.json")
-	# Once: in an emulated machine tshark takes its time.
-	read -r in out in_gso out_gso no_size no_csum < <(
-		T_SHARK -r "$T/l.pcapng" -T fields -e frame.packet_flags_direction -e frame.len -e frame.comment | awk -F '\t' '
-			{ way = substr($1, length($1)); n[way]++; gso[way] += / gso=/ }
-			# 1500 less 40 of headers and 12 of time stamps
-			$2 > 1514 && !/ gso=tcp4 gso_size=1448/ { size++ }
-			$2 > 1514 && !/ csum=needed,34\+16 / { csum++ }
-			END { print n[1] + 0, n[2] + 0, gso[1] + 0, gso[2] + 0, size + 0, csum + 0 }')
-	is "each packet is in the file" "$in $out" "$rx $tx"
-	is "and so is each that stands for several" "$in_gso $out_gso" "$rx_gso $tx_gso"
-	holds "there are some, both ways" "rx_gso > 0 && tx_gso > 0"
-	is "each says of what size the pieces are to be" "$no_size" 0
-	is "and that its checksum is not finished" "$no_csum" 0
-	editcap -F pcap "$T/l.pcapng" - 2>/dev/null | digests "${ip[l]}" "$T/ours" 2323 89
-	digests "${ip[l]}" "$T/guests" 2323 89 <"$T/seen"
-	for way in received sent; do
-		is "what the guest has $way is what it saw, to the byte and in order" \
-			"$(cmp "$T/ours.$way" "$T/guests.$way" 2>&1 && wc -l <"$T/ours.$way")" "$(wc -l <"$T/guests.$way")"
-		diag "$(awk '{ large += $1 > 1514 } END { print NR " packets, " large " of them large" }' "$T/guests.$way")"
-	done
+	cp "$T"/{l.pcapng,l.json,seen} "$LEFT/"
 	exit
 fi
 

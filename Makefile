@@ -16,15 +16,16 @@ WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototype
 ifdef WERROR
 WARNINGS += -Werror
 endif
-CFLAGS ?= -O2 -g
-CFLAGS += -std=gnu17 -pthread -Iinclude -D_GNU_SOURCE -fno-common -fno-strict-aliasing $(WARNINGS)
+# With a sanitizer it is compiling that takes the time, not running.
+CFLAGS ?= $(if $(SAN),-O1 -g1,-O2 -g)
+override CFLAGS += -std=gnu17 -pthread -Iinclude -D_GNU_SOURCE -fno-common -fno-strict-aliasing $(WARNINGS)
 ifeq ($(COUNTERS),no)
-CFLAGS += -DNO_COUNTERS
+override CFLAGS += -DNO_COUNTERS
 endif
-LDLIBS += -luring -lcap-ng
+override LDLIBS += -luring -lcap-ng
 ifneq ($(SAN),)
-CFLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
-LDFLAGS += -fsanitize=$(SAN)
+override CFLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
+override LDFLAGS += -fsanitize=$(SAN)
 endif
 
 # V=1 shows the commands.
@@ -77,7 +78,7 @@ $(GUEST_ELFS): %.elf: %.o $(B)/guest/entry.o $(B)/guest/lib.o $(B)/guest/net.o g
 
 # What .incbin reads.
 $(B)/vmm/guests.o: $(GUEST_ELFS)
-$(B)/vmm/guests.o: CFLAGS += -DGUEST_DIR='"$(B)/guest/"'
+$(B)/vmm/guests.o: override CFLAGS += -DGUEST_DIR='"$(B)/guest/"'
 
 # The first program of a guest that runs a command, without a C library; it is
 # part of ringlet.
@@ -89,7 +90,7 @@ $(B)/guest/run: $(wildcard guest/run*.c) guest/run.h guest/sys.h include/session
 	$(Q)$(CC) $(RUN_CFLAGS) $(if $(WERROR),-Werror) -nostdlib -static -no-pie -Wl,-s \
 		-Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,norelro -o $@ $(filter %.c,$^)
 $(B)/vmm/command_files.o: $(B)/guest/run
-$(B)/vmm/command_files.o: CFLAGS += -DGUEST_RUN='"$(B)/guest/run"'
+$(B)/vmm/command_files.o: override CFLAGS += -DGUEST_RUN='"$(B)/guest/run"'
 
 # How scripts have something done in a guest.
 build/guest-sh: tests/lab/guest-sh.c Makefile

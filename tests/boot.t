@@ -104,6 +104,6 @@ ends "a reboot by the keyboard controller: 32" h 32 "the guest reset the machine
 like "a job's status is told, and what was counted of the network" "$(tr -d '\r' <"$T/h.out")" \
 	"*agent: job ended with status 7"$'\n'"interrupts 0"$'\n'"packets 0"*
 
-boot g -m 128M -k build/guest/cloud/vmlinux -p quiet --timeout 2
+boot g -m 128M -k build/guest/cloud/vmlinux -i build/guest/cloud/initrd -p quiet --timeout 2
 ends "a guest that takes too long: 36" g 36 "the guest was still running after 2 s"
 ok "a stock kernel tells of its start-up without being asked" grep -q "Linux version 6" "$T/a.out"

@@ -28,6 +28,8 @@ flows() {
 # The guest's kernel notes of each of these packets its queue, counted from 1,
 # and the hash that came with it.
 watch() {
+	# While an address is being asked for a burst is more than the kernel keeps.
+	until_true 10 ping -q -c 1 -W 5 "${ip[$1]}" >/dev/null
 	console "$1" 'mount -t tracefs tracefs /sys/kernel/tracing; cd /sys/kernel/tracing/events/net/napi_gro_receive_entry && echo "len == 92" >filter && echo 1 >enable' >/dev/null
 }
 

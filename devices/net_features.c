@@ -58,7 +58,7 @@ static const struct {
 };
 
 /* 5.1.3.1: what needs what. */
-static const struct {
+static const struct dependency {
 	u64 feature, needs_one_of;
 	const char *sentence;
 } dependencies[] = {
@@ -130,27 +130,29 @@ u64 net_features_on_demand(void)
 	return F(HASH_REPORT) | F(RSS);
 }
 
-const char *net_features_missing(u64 accepted)
+/* The first of `bits` that lacks what it needs; NULL: none does. */
+static const struct dependency *unmet(u64 bits)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(dependencies); i++)
-		if (accepted & dependencies[i].feature && !(accepted & dependencies[i].needs_one_of))
-			return dependencies[i].sentence;
+		if (bits & dependencies[i].feature && !(bits & dependencies[i].needs_one_of))
+			return &dependencies[i];
 	return NULL;
+}
+
+const char *net_features_missing(u64 accepted)
+{
+	const struct dependency *d = unmet(accepted);
+
+	return d ? d->sentence : NULL;
 }
 
 /* What is left when some are not to be offered: what depends on them goes too. */
 static u64 without_dependents(u64 wanted)
 {
-	bool again;
+	const struct dependency *d;
 
-	do {
-		again = false;
-		for (unsigned i = 0; i < ARRAY_SIZE(dependencies); i++)
-			if (wanted & dependencies[i].feature && !(wanted & dependencies[i].needs_one_of)) {
-				wanted &= ~dependencies[i].feature;
-				again = true;
-			}
-	} while (again);
+	while ((d = unmet(wanted)))
+		wanted &= ~d->feature;
 	return wanted;
 }
 

@@ -46,9 +46,10 @@ GUEST_ELFS := $(GUESTS:%=$(B)/guest/%.elf)
 
 TESTLIB := $(B)/tests/driver.o $(B)/tests/capture.o
 TESTS := $(patsubst %.c,$(B)/%,$(filter-out tests/driver.c tests/capture.c,$(wildcard tests/*.c)))
+HELPERS := $(patsubst tests/lab/%.c,build/%,$(wildcard tests/lab/*.c))
 BENCHES := $(patsubst %.c,$(B)/%,$(wildcard bench/*.c))
 
-all: $(B)/ringlet build/guest-sh ## build build/ringlet (default)
+all: $(B)/ringlet $(HELPERS) ## build build/ringlet (default)
 
 $(B)/ringlet: $(B)/vmm/main.o $(B)/libringlet.a
 	$(say) LD $@
@@ -92,8 +93,8 @@ $(B)/guest/run: $(wildcard guest/run*.c) guest/run.h guest/sys.h include/session
 $(B)/vmm/command_files.o: $(B)/guest/run
 $(B)/vmm/command_files.o: override CFLAGS += -DGUEST_RUN='"$(B)/guest/run"'
 
-# How scripts have something done in a guest.
-build/guest-sh: tests/lab/guest-sh.c Makefile
+# Small programs of the scripts and of the lab's.
+$(HELPERS): build/%: tests/lab/%.c Makefile
 	@mkdir -p $(@D)
 	$(say) CC $<
 	$(Q)$(CC) -std=gnu17 -O2 -D_GNU_SOURCE $(WARNINGS) -static -o $@ $<

@@ -291,6 +291,23 @@ static void long_names_do_not_overflow(void)
 	CHECK_EQ(boot_probe(name, small, 20), -1);
 	CHECK_EQ(small[19], 0);
 	CHECK_EQ(small[20], '!');
+	CHECK_EQ(boot_probe(name, err, sizeof(err)), -1);
+	CHECK_HAS(err, "nnn': cannot open it: File name too long");
+}
+
+static void a_version_ends_with_the_file(void)
+{
+	static const char banner[] = "Linux version 6";
+	char page[GUEST_PAGE] = "", name[64], version[BOOT_VERSION];
+
+	/* What is mapped ends there: with the banner, and in the version. */
+	for (size_t len = sizeof(banner) - 2; len < sizeof(banner); len++) {
+		memcpy(page + sizeof(page) - len, banner, len);
+		int fd = make_file(page, sizeof(page), sizeof(page), name);
+
+		CHECK(!boot_version(name, version));
+		close(fd);
+	}
 }
 
 static u32 random_state = 12345;
@@ -384,6 +401,7 @@ int main(void)
 		{ "an ELF file that is no x86-64 kernel is told what it is", bad_elf_files_are_refused },
 		{ "a file that shrinks while it is read is noticed", shrinking_file_is_noticed },
 		{ "a sentence never overflows its place", long_names_do_not_overflow },
+		{ "a version is looked for as far as the file goes", a_version_ends_with_the_file },
 		{ "thousands of corrupt headers are refused or loaded inside RAM",
 		  corrupt_headers_do_no_harm },
 	};

@@ -394,9 +394,14 @@ static void small_memory_is_said(void)
 	CHECK_EQ(load(i), 0);
 	fresh_memory(76 * MiB);
 	CHECK_EQ(load_with_initrd(i, 10 * MiB), -1);
-	CHECK_HAS(err, "-m 87M");
-	fresh_memory(87 * MiB);
+	CHECK_HAS(err, "for the kernel; it takes -m 77M"); /* the initrd goes below */
+	CHECK_EQ(load_with_initrd(i, 16 * MiB), -1);
+	CHECK_HAS(err, "for the kernel and its initrd; it takes -m 93M");
+	fresh_memory(77 * MiB);
 	CHECK_EQ(load_with_initrd(i, 10 * MiB), 0);
+	CHECK_EQ(load_with_initrd(i, 16 * MiB), -1);
+	fresh_memory(93 * MiB);
+	CHECK_EQ(load_with_initrd(i, 16 * MiB), 0);
 
 	bz_header(i)->init_size = 0xffffffff;
 	CHECK_EQ(load(i), -1);

@@ -57,6 +57,7 @@ static int place(const struct mem *m, const struct boot_file *kernel, const stru
 	u64 need = bottom + ALIGN_UP(size, GUEST_PAGE);
 	u64 top = MIN(low, k->initrd_limit) & ~(GUEST_PAGE - 1);
 	u64 most = MIN(LAYOUT_LOW_END, k->initrd_limit);
+	u64 below = size <= k->start - LAYOUT_KERNEL ? (k->start - size) & ~(GUEST_PAGE - 1) : 0;
 
 	if (k->end > LAYOUT_LOW_END)
 		return boot_fail(kernel,
@@ -64,27 +65,27 @@ static int place(const struct mem *m, const struct boot_file *kernel, const stru
 				 "build it with another CONFIG_PHYSICAL_START",
 				 in_mib(k->end - k->start), (unsigned long long)k->start,
 				 LAYOUT_LOW_END);
+	if (below + size > k->initrd_limit)
+		below = 0;
+	if (!below && size && need > most)
+		return boot_fail(initrd,
+				 "it has %llu MiB, and this kernel takes %llu MiB at the most; leave out "
+				 "what the guest does not need",
+				 in_mib(size), most > bottom ? (most - bottom) / MiB : 0ULL);
 	if (k->end > low)
-		return too_small(kernel, m->size, MIN(need, LAYOUT_LOW_END), false);
+		return too_small(kernel, m->size, below ? bottom : need, size && !below);
 
 	entry->kernel = k->start;
 	entry->kernel_end = k->end;
 	entry->initrd = entry->initrd_end = 0;
 	if (!size)
 		return 0;
-	if (top > bottom && size <= top - bottom) {
+	if (top > bottom && size <= top - bottom)
 		entry->initrd = (top - size) & ~(GUEST_PAGE - 1);
-	} else if (size <= k->start - LAYOUT_KERNEL &&
-		   ((k->start - size) & ~(GUEST_PAGE - 1)) + size <= k->initrd_limit) {
-		entry->initrd = (k->start - size) & ~(GUEST_PAGE - 1);
-	} else if (need <= most) {
-		return too_small(kernel, m->size, need, size);
-	} else {
-		return boot_fail(initrd,
-				 "it has %llu MiB, and this kernel takes %llu MiB at the most; leave out "
-				 "what the guest does not need",
-				 in_mib(size), most > bottom ? (most - bottom) / MiB : 0ULL);
-	}
+	else if (below)
+		entry->initrd = below;
+	else
+		return too_small(kernel, m->size, need, true);
 	entry->initrd_end = entry->initrd + size;
 	return 0;
 }
@@ -239,7 +240,8 @@ static bool find_version(const struct boot_file *f, char version[BOOT_VERSION])
 		return false;
 	while (!found && (p = memmem(p, f->size - (size_t)(p - start), banner, strlen(banner)))) {
 		p += strlen(banner);
-		found = *p >= '0' && *p <= '9' && take_version(p, f->size - (size_t)(p - start), version);
+		found = p < start + f->size && *p >= '0' && *p <= '9' &&
+			take_version(p, f->size - (size_t)(p - start), version);
 	}
 	munmap((void *)start, f->size);
 	return found;

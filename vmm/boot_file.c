@@ -18,10 +18,15 @@
 
 #include "guests.h"
 
+#define NAME_SHOWN 200
+
 int boot_fail(const struct boot_file *f, const char *fmt, ...)
 {
 	va_list ap;
-	int n = snprintf(f->err, f->err_size, "%s '%s': ", f->trouble, f->name);
+	/* However long the name is, the reason is told. */
+	bool whole = strlen(f->name) <= NAME_SHOWN;
+	int n = snprintf(f->err, f->err_size, "%s '%s%s': ", f->trouble, whole ? "" : "...",
+			 whole ? f->name : f->name + strlen(f->name) - NAME_SHOWN);
 
 	if (n >= 0 && (size_t)n < f->err_size) {
 		va_start(ap, fmt);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -24,17 +25,19 @@ void log_raw_terminal(bool raw)
 
 static void say(const char *fmt, va_list ap)
 {
-	char line[1024] = "ringlet: ";
-	size_t n = 9, room = sizeof(line) - 2;
 	int saved = errno, len;
+	char *text = NULL;
 
-	len = vsnprintf(line + n, room - n, fmt, ap);
-	n += len < 0 ? 0 : MIN((size_t)len, room - n - 1);
-	if (terminal_is_raw)
-		line[n++] = '\r';
-	line[n++] = '\n';
-	if (write(STDERR_FILENO, line, n) < 0)
+	len = vasprintf(&text, fmt, ap);
+	struct iovec line[] = {
+		{ (char *)"ringlet: ", strlen("ringlet: ") },
+		{ len < 0 ? (char *)fmt : text, len < 0 ? strlen(fmt) : (size_t)len },
+		{ (char *)"\r\n" + !terminal_is_raw, terminal_is_raw ? 2 : 1 },
+	};
+	if (writev(STDERR_FILENO, line, ARRAY_SIZE(line)) < 0)
 		errno = 0; /* nobody left to tell */
+	if (len >= 0)
+		free(text);
 	errno = saved;
 }
 

@@ -215,6 +215,7 @@ void watch_sent(struct net_worker *w, unsigned slot, const struct virtq_chain *c
 	struct source from = { .iov = iov, .n = c->n_out };
 	struct trace *t = traces(w, TRACE_NET);
 
+	w->tx.recorded = (w->tx.recorded & ~(1ULL << slot)) | (u64)!!r << slot;
 	if (t)
 		trace_put(t, TRACE_TX, TRACE_OF_TX, c->out_len - w->header, c->head, w->tx.gso >> slot & 1);
 	if (!r)
@@ -230,14 +231,17 @@ void watch_sent(struct net_worker *w, unsigned slot, const struct virtq_chain *c
 void watch_failed(struct net_worker *w, unsigned slot)
 {
 	struct trace *t = traces(w, TRACE_NET);
-	struct capture_record *r;
+	struct capture_record *r, *newest = NULL;
 	u64 at = 0;
 
 	if (t)
 		trace_put(t, TRACE_TX_FAILED, TRACE_OF_TX, 0, slot, 0);
-	while (w->capture && (r = stream_hidden(&w->capture->stream, &at)))
+	/* Those before it with the same number were sent, and wait for a decision. */
+	while (w->capture && w->tx.recorded >> slot & 1 && (r = stream_hidden(&w->capture->stream, &at)))
 		if (r->way == CAPTURE_TX && r->slot == slot)
-			r->way = CAPTURE_NOTHING;
+			newest = r;
+	if (newest)
+		newest->way = CAPTURE_NOTHING;
 }
 
 /* What is known of a record by now; true if that is all that will be. */
@@ -298,6 +302,7 @@ void watch_change(struct net_worker *w)
 	if (w->capture)
 		release(w);
 	w->capture = w->next_capture;
+	w->tx.recorded = 0;
 	w->watched = w->capture || w->trace;
 }
 

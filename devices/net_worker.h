@@ -108,6 +108,7 @@ struct net_tx {
 	struct virtq *vq;
 	u64 idle_slots;
 	u64 gso; /* bit per slot: its frame stands for several */
+	u64 recorded; /* bit per slot: the newest record with that number is of its frame */
 	unsigned in_flight;
 	u16 head[ENGINE_WRITES];
 	struct iovec iov[2 * VIRTQ_MAX_SIZE]; /* of one round's writes */

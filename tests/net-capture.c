@@ -359,8 +359,30 @@ static void on_and_off(enum kind kind)
 	CHECK_EQ(counters().thread.capture_dropped, 0);
 }
 
+/* A frame that fails has the number of one that was sent, and still waits to be told of. */
+static void failed_behind_one_sent(enum kind kind)
+{
+	const struct capture_record *r;
+
+	bench_start((struct bench_setup){ .kind = kind, .irq = NET_IRQ_DELAY, .no_spin = true });
+	capture_on(65535, RING);
+	STORE_ONCE(ring_used_event(&b.tx), 0);
+	CHECK(tx_add(1, 60, NULL));
+	tx_show();
+	wire_expect(1, 60);
+	shutdown(b.wire, SHUT_RD);
+	CHECK(tx_add(2, 70, NULL));
+	tx_show();
+	CHECK(wait_count(COUNTER(tx.errors), 1));
+	net_capture(b.net, 0, NULL);
+	while ((r = next())->way == CAPTURE_NOTHING)
+		;
+	CHECK(r->way == CAPTURE_TX && holds_frame(r, 1, 60, 60));
+}
+
 EACH(received)
 EACH(sent)
+EACH(failed_behind_one_sent)
 EACH(on_and_off)
 
 int main(void)
@@ -373,6 +395,7 @@ int main(void)
 		{ "no more bytes are kept than asked for", snaplen },
 		{ "with no room for records the frames go on, and are counted", full_ring },
 		{ "a frame that could not be sent is none", failed },
+		ROWS("and hides none that was sent", failed_behind_one_sent),
 		{ "one that waits to be sent is not waited for", in_flight },
 		{ "a record tells what became of the interrupt, and when", decisions },
 		{ "when nothing will be decided any more, it comes without", reset_meanwhile },

@@ -341,21 +341,6 @@ static bool is_quiet(struct net_worker *w, unsigned moved)
 	return true;
 }
 
-/* The rings asked to tell us of more; true if there is more already. */
-static bool kicks_on(struct net_worker *w)
-{
-	bool more = false;
-
-	/* When every write waits for room in the tap, one that ends wakes us. */
-	if (w->tx.vq && w->tx.idle_slots)
-		more |= virtq_kicks_on(w->tx.vq);
-	if (w->rx.vq && w->rx.starved)
-		more |= virtq_kicks_on(w->rx.vq);
-	if (w->control)
-		more |= virtq_kicks_on(w->control);
-	return more;
-}
-
 /* Of two times, of which 0 is none. */
 static u64 earlier(u64 a, u64 b)
 {
@@ -379,9 +364,30 @@ static s64 sleep_ns(const struct net_worker *w)
 	return first > w->now ? (s64)(first - w->now) : 1;
 }
 
+/* More, or a rule broken: of neither will it be told by a kick. */
 static bool has_more(struct virtq *vq)
 {
 	return virtq_waiting(vq) || vq->broken;
+}
+
+static bool asks_for_more(struct virtq *vq)
+{
+	return virtq_kicks_on(vq) || vq->broken;
+}
+
+/* The rings asked to tell us of more; true if there is more already. */
+static bool kicks_on(struct net_worker *w)
+{
+	bool more = false;
+
+	/* When every write waits for room in the tap, one that ends wakes us. */
+	if (w->tx.vq && w->tx.idle_slots)
+		more |= asks_for_more(w->tx.vq);
+	if (w->rx.vq && w->rx.starved)
+		more |= asks_for_more(w->rx.vq);
+	if (w->control)
+		more |= asks_for_more(w->control);
+	return more;
 }
 
 /* Does somebody ask for another round by what is in memory? */

@@ -428,6 +428,40 @@ static void a_full_wire(enum kind kind)
 	works_again();
 }
 
+/*
+ * An index that jumps while the thread goes to sleep, behind its last round, and
+ * a driver that kicks if it is asked to: somebody must tell it, now.
+ */
+static void broken_at_the_last_look(enum kind kind)
+{
+	bool slept = false;
+	u64 state = 3;
+
+	bench_open((struct bench_setup){ .kind = kind, .no_spin = true, .queue_size = 64 });
+	for (unsigned i = 0; i < 400 && !slept; i++) {
+		bench_up();
+		ring_interrupts_off(&b.tx);
+		ring_interrupts_off(&b.rx);
+		rx_post_buffers(20);
+		usleep(200);
+		wire_send(1, 60);
+		CHECK(wait_used_for(&b.rx, 1, PATIENCE_MS));
+		for (u64 k = random_next(&state) % 1500; k; k--)
+			__builtin_ia32_pause();
+		b.tx.added = (u16)(b.tx.added + b.setup.queue_size + 6);
+		ring_show(&b.tx);
+		if (ring_must_kick(&b.tx))
+			driver_kick(b.dev, 1);
+		u64 end = now_ms() + PATIENCE_MS;
+		while (!(reg_read(b.dev, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET) && now_ms() < end)
+			sched_yield();
+		slept = now_ms() >= end;
+		bench_reset();
+	}
+	CHECK(!slept);
+}
+
+EACH(broken_at_the_last_look)
 EACH(mistakes_break_a_queue)
 EACH(a_bad_buffer_in_a_flood)
 EACH(one_head_many_times)
@@ -446,6 +480,7 @@ int main(void)
 {
 	static const struct check_test tests[] = {
 		ROWS("a broken rule stops the device with one line, and a reset revives it (2.1.2)", mistakes_break_a_queue),
+		ROWS("nor does a thread go to sleep on one", broken_at_the_last_look),
 		ROWS("a bad receive buffer is not used by the frames in flight", a_bad_buffer_in_a_flood),
 		ROWS("one chain made available many times is sent so often", one_head_many_times),
 		ROWS("frames of many megabytes are refused one by one", huge_frames),

@@ -42,7 +42,7 @@
 	 NET_F_GUEST_USO)
 
 /* Segments of one receive chain that we use: pages enough for any frame. */
-#define RX_CHAIN_IOV 20
+#define RX_CHAIN_IOV 36
 /* Guest segments of one read; the spill behind them takes what is left. */
 #define RX_READ_IOV (ENGINE_READ_IOV - 1)
 /* Receive chains that one frame may take. */

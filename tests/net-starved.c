@@ -213,6 +213,33 @@ static void at_random(enum kind kind)
 	}
 }
 
+/* As FreeBSD posts them without MRG_RXBUF: 34 pieces of 2 KiB each. */
+static void many_pieces(enum kind kind)
+{
+	struct segment s[34];
+	u16 head;
+	u32 len;
+
+	start((struct bench_setup){ .kind = kind, .features = V1 | EVENT | OFFLOADS, .rx_len = 2048, .queue_size = 256 });
+	for (unsigned c = 0; c < 4; c++) {
+		for (unsigned k = 0; k < ARRAY_SIZE(s); k++)
+			s[k] = (struct segment){
+				.gpa = rx_buffer((u16)(c * ARRAY_SIZE(s) + k)), .len = 2048, .write = true
+			};
+		CHECK(ring_add(&b.rx, s, ARRAY_SIZE(s)) >= 0);
+	}
+	ring_show(&b.rx);
+	kick_if_asked(&b.rx);
+	for (u32 n = 40000; n <= 60000; n += 20000) {
+		wire_send(n, n);
+		CHECK(wait_used_for(&b.rx, 1, PATIENCE_MS));
+		CHECK_EQ(ring_take(&b.rx, &head, &len), 1);
+		CHECK_EQ(len, HEADER + n);
+	}
+	CHECK_EQ(counters().rx.drop_too_big, 0);
+}
+
+EACH(many_pieces)
 EACH(dry_and_refilled)
 EACH(few_left_after_a_burst)
 EACH(buffers_in_a_waiting_read)
@@ -223,6 +250,7 @@ EACH(at_random)
 int main(void)
 {
 	static const struct check_test tests[] = {
+		ROWS("a buffer of many pieces holds what has room in it", many_pieces),
 		ROWS("frames wait for a dry ring to be refilled, none is lost", dry_and_refilled),
 		ROWS("the last few buffers are all used, after any burst", few_left_after_a_burst),
 		ROWS("buffers in a waiting read go to the frame that needs them", buffers_in_a_waiting_read),

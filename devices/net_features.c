@@ -15,6 +15,9 @@
 /* The smallest ring in which half of the buffers hold the largest frame. */
 #define GSO_QUEUE_SIZE 128
 
+/* What of a frame Linux puts into one small buffer that may be one of several. */
+#define LINUX_BUFFER 1500
+
 /*
  * Every feature of the device: bit, the spec's name, and the switch that takes
  * it away from the guest (NULL: it cannot be).
@@ -173,6 +176,9 @@ u64 net_features_offered(const struct net_params *p)
 	 */
 	if (p->queue_size < GSO_QUEUE_SIZE)
 		all &= ~(F(GUEST_TSO4) | F(GUEST_TSO6) | NET_F_GUEST_USO);
+	/* The same of a large MTU: without this each of its buffers holds a whole frame. */
+	if (p->mtu > p->queue_size / 2u * LINUX_BUFFER)
+		all &= ~F(MRG_RXBUF);
 	if (!p->tap_uso)
 		all &= ~(NET_F_GUEST_USO | NET_F_HOST_USO);
 	return without_dependents(all & ~p->declined);

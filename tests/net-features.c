@@ -29,6 +29,19 @@ static u64 closed(u64 features)
 	return features;
 }
 
+/* Linux refills a ring that is more than half used up, in buffers of 1526 bytes at first. */
+static void small_rings(void)
+{
+	struct net_params p = { .pairs = 1, .queue_size = 64, .mtu = 65535 };
+
+	CHECK(!(net_features_offered(&p) & F(MRG_RXBUF)));
+	p.mtu = 48000;
+	CHECK(net_features_offered(&p) & F(MRG_RXBUF));
+	p.queue_size = 128;
+	p.mtu = 65535;
+	CHECK(net_features_offered(&p) & F(MRG_RXBUF));
+}
+
 static void switches(void)
 {
 	const u64 everything = OFFERED | F(MQ) | F(RSS) | USO;
@@ -166,6 +179,7 @@ EACH(any_features)
 int main(void)
 {
 	static const struct check_test tests[] = {
+		{ "buffers that may be one of several only if half a ring of them holds any frame", small_rings },
 		{ "each switch takes its features away, with those that need them", switches },
 		ROWS("any features that go together, in any order, do what they say", any_features),
 	};

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/ethtool.h>
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
@@ -77,11 +78,13 @@ static int say_why(const char *name, unsigned queues, int e, char *err, size_t e
 /* What both ways of getting a tap share, for each queue. */
 static int prepare(struct tap *t, int fd, char *err, size_t err_size)
 {
-	int one = 1;
+	int one = 1, unlimited = INT_MAX;
 
 	if (tap_set_header(fd, TAP_HEADER) || ioctl(fd, TUNSETVNETLE, &one))
 		return FAIL("tap %s does not take %d-byte virtio-net headers: %s", t->name, TAP_HEADER,
 			    strerror(errno));
+	/* A tap begins so, a macvtap does not, and what that has no room for at the moment is lost. */
+	ioctl(fd, TUNSETSNDBUF, &unlimited);
 	tap_steer(fd, -1); /* whoever had it before may have left a program */
 	t->uso = !tap_set_offload(fd, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_USO4 | TUN_F_USO6);
 	if (tap_set_offload(fd, 0))

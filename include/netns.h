@@ -25,7 +25,8 @@ bool netns_write_file(const char *name, const char *text);
 /*
  * Have a shell ready to run the command there, with rights to that network;
  * it begins with netns_start_peer(), has our standard error for its output,
- * and is ended by netns_end_peer() or when we are gone.
+ * and is ended, with what it left in the background, by netns_end_peer() or when
+ * we are gone.
  */
 void netns_prepare_peer(const char *command);
 void netns_start_peer(void);

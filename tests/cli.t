@@ -11,7 +11,7 @@
 # Needs root: it hides, forbids and occupies devices, in namespaces of its own.
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
-plan 110
+plan 114
 
 top=$PWD
 ringlet=$T/ringlet # where an ordinary user may run it too
@@ -151,6 +151,27 @@ run with_dev "kvm=666 tun=666" "${NOBODY[@]}" "${R[@]}" -n mtu=1400 --timeout 2 
 like "who may not make a tap has one in a namespace of his own, and is told" "$status $err" \
 	"36 ringlet: no right to make a tap: the guest's network is a namespace of its own (mode=ns)*ringlet0 *192.168.77.1/24*1 received*"
 is "of which nothing is left" "$left" ""
+# Root's ringlet is nobody by then, and the command is still root.
+# peer NAME COMMAND: a guest, and beside it this, which says when it is ready; $peer is its process.
+peer() {
+	boot "$1" -n ns --ns-exec "echo peer \$\$; $2" "$T/halt"
+	until_true 10 says "$T/$1.err" "^ready"
+	read -r _ peer <"$T/$1.err"
+}
+peer background '(trap "sleep .1; echo flushed; exit" TERM; echo ready; while :; do sleep .1; done) & exit'
+kill -TERM "${pid[background]}"
+ended background 10
+like "what root's --ns-exec left in the background ends with the guest, and may do so in peace" \
+	"${status[background]} $(<"$T/background.err")" "143 peer *ready*flushed*ended by signal 15*"
+peer obstinate 'trap "" TERM; echo ready; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do sleep 1; done'
+kill -TERM "${pid[obstinate]}"
+ended obstinate 10
+is "a command that refuses to end is ended all the same" "${status[obstinate]}" 143
+ok "and is gone with ringlet" gone "$peer"
+peer orphan 'echo ready; exec sleep 15'
+kill -KILL "${pid[orphan]}"
+ended orphan 2>/dev/null
+ok "SIGKILL leaves no command either" until_true 5 gone "$peer"
 forbidden() { unshare -U -r sh -c 'echo 0 >/proc/sys/user/max_user_namespaces; exec setpriv --bounding-set=-all "$@"' sh "$@"; }
 refused "user namespaces that are forbidden, and how to allow them" 125 \
 	"no network namespace of our own: No space left on device; this host forbids user namespaces: 'sysctl -w user.max_user_namespaces=10000' allows them, *" \

@@ -217,6 +217,9 @@ static void choose_network(void)
 	if (netns_enter(conf.net.mode == NET_USER, err, sizeof(err)) ||
 	    (conf.net.mode == NET_USER && pasta_start(err, sizeof(err))))
 		die("%s", err);
+	/* Now: its keeper would keep what is opened later, the tap and the guest's memory. */
+	if (conf.ns_exec)
+		netns_prepare_peer(conf.ns_exec);
 }
 
 /* Linux without a command and an initrd has nothing to do but for a user who types. */
@@ -255,8 +258,6 @@ static void open_all(const char *cmdline, struct initramfs *files)
 		initramfs_free(files);
 	if (net)
 		link_open(net, &tap);
-	if (conf.ns_exec)
-		netns_prepare_peer(conf.ns_exec);
 }
 
 /* The threads, of which the guest's are the last. */

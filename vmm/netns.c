@@ -10,19 +10,18 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "keeper.h"
 #include "log.h"
 
-static pid_t peer;
-static int go = -1; /* what is written there starts the peer */
+static pid_t keeper; /* of --ns-exec's command */
+static int go = -1;  /* what is written there starts it */
 
 static bool have(unsigned capability)
 {
@@ -87,39 +86,45 @@ int netns_enter(bool own_users, char *err, size_t err_size)
 	return 0;
 }
 
-static _Noreturn void run_peer(const char *command, int ready)
+static _Noreturn void run_peer(const char *command)
 {
-	char c;
-
 	/* In a user namespace an ordinary user's rights end with exec, unless ambient. */
 	capng_get_caps_process();
 	if (geteuid()) {
 		capng_updatev(CAPNG_ADD, CAPNG_INHERITABLE | CAPNG_AMBIENT, CAP_NET_ADMIN, CAP_NET_RAW, -1);
 		capng_apply(CAPNG_SELECT_ALL);
 	}
-	setpgid(0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	dup2(STDERR_FILENO, STDOUT_FILENO);
-	if (read(ready, &c, 1) == 1)
-		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
 	_exit(127);
+}
+
+/* The shell may end, and what it left in the background go on. */
+static _Noreturn void keep(const char *command, int fd)
+{
+	pid_t shell;
+	char c;
+
+	if (read(fd, &c, 1) != 1)
+		_exit(0);
+	shell = keeper_fork();
+	if (!shell)
+		run_peer(command);
+	if (shell > 0 && !read(fd, &c, 1))
+		keeper_end(shell);
+	_exit(0);
 }
 
 void netns_prepare_peer(const char *command)
 {
-	int fd[2];
+	int fd;
 
-	if (pipe2(fd, O_CLOEXEC))
+	keeper = keeper_start(&fd);
+	if (keeper < 0)
 		die("cannot start --ns-exec: %s", strerror(errno));
-	peer = fork();
-	if (peer < 0)
-		die("cannot start --ns-exec: %s", strerror(errno));
-	if (!peer) {
-		close(fd[1]);
-		run_peer(command, fd[0]);
-	}
-	close(fd[0]);
-	go = fd[1];
+	if (!keeper)
+		keep(command, fd);
+	go = fd;
 }
 
 void netns_start_peer(void)
@@ -128,12 +133,11 @@ void netns_start_peer(void)
 		warn("--ns-exec: it is gone");
 }
 
+/* We are nobody by now, and may not end what was started as root: the keeper may. */
 void netns_end_peer(void)
 {
-	if (peer <= 0)
+	if (keeper <= 0)
 		return;
 	close(go);
-	kill(-peer, SIGTERM);
-	kill(peer, SIGTERM);
-	waitpid(peer, NULL, 0);
+	waitpid(keeper, NULL, 0);
 }

@@ -3,10 +3,9 @@
  * pasta.c - pasta beside us, and how it ends with us.
  *
  * pasta must be started outside of the namespaces that it joins, and its own
- * change of namespaces takes away what would end it with its parent.  So a
- * process of ours stays outside with it, and has one end of a socket pair: a
- * byte from us starts pasta, and the end of file, which the kernel sees to
- * whatever becomes of us, ends it.
+ * change of namespaces takes away what would end it with its parent.  So its
+ * keeper stays outside with it: a byte from us starts pasta, and the end of
+ * file ends it.
  */
 #include "pasta.h"
 
@@ -14,17 +13,16 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "initramfs.h"
+#include "keeper.h"
 #include "log.h"
 #include "netns.h"
 
@@ -35,7 +33,6 @@
 #define PATIENCE_MS 5000
 
 static int outside = -1; /* our end */
-static pid_t keeper;
 
 static _Noreturn void run_pasta(const char *program, pid_t inside)
 {
@@ -79,8 +76,6 @@ static _Noreturn void keep(const char *program, pid_t inside, int fd)
 	pid_t pasta;
 	char c;
 
-	/* A Ctrl-C is for the guest, or for ringlet, whose end is ours. */
-	setpgid(0, 0);
 	if (read(fd, &c, 1) != 1)
 		_exit(0);
 	if (!geteuid()) {
@@ -89,7 +84,7 @@ static _Noreturn void keep(const char *program, pid_t inside, int fd)
 	}
 	if (write(fd, &c, 1) != 1)
 		_exit(0);
-	pasta = fork();
+	pasta = keeper_fork();
 	if (pasta < 0)
 		_exit(1);
 	if (!pasta)
@@ -99,32 +94,29 @@ static _Noreturn void keep(const char *program, pid_t inside, int fd)
 		;
 	if (!wait_for[0].revents)
 		warn("pasta ended: the guest has no outside network");
-	kill(pasta, SIGTERM);
-	waitpid(pasta, NULL, 0);
+	keeper_end(pasta);
 	_exit(1);
 }
 
 int pasta_prepare(char *err, size_t err_size)
 {
 	char *program = program_find("pasta");
-	pid_t us = getpid();
-	int fd[2];
+	pid_t us = getpid(), keeper;
+	int fd;
 
 	if (!program) {
 		snprintf(err, err_size, "mode=user: there is no pasta; it is in Debian's package passt (apt-get install passt)");
 		return -1;
 	}
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) || (keeper = fork()) < 0) {
+	keeper = keeper_start(&fd);
+	if (keeper < 0) {
 		snprintf(err, err_size, "mode=user: cannot start pasta: %s", strerror(errno));
 		return -1;
 	}
-	if (!keeper) {
-		close(fd[0]);
-		keep(program, us, fd[1]);
-	}
-	close(fd[1]);
+	if (!keeper)
+		keep(program, us, fd);
 	free(program);
-	outside = fd[0];
+	outside = fd;
 	return 0;
 }
 

@@ -418,6 +418,9 @@ static void bad_watching(void)
 	refused_whole("dump db", "ringlet dump wants a guest and a file, like: ringlet dump db core");
 	refused_whole("dump --consistent db a b", "ringlet dump wants a guest and a file, like: ringlet dump db core");
 	refused_whole("dump --all db a", "unknown option '--all' of ringlet dump; there is only --consistent");
+	refused_whole("version --bogus", "version: '--bogus': it takes nothing");
+	refused_whole("help foo", "help: 'foo': it takes nothing");
+	refused_whole("probe --jsno", "probe: '--jsno': it takes nothing but --json");
 	refused_whole("ctl -x db help", "unknown option '-x' of ringlet ctl; a guest's name is expected");
 }
 

@@ -174,7 +174,8 @@ static void verbs(void)
 		{ "list -h", VERB_HELP },    { "stat", VERB_STAT },
 		{ "stat x --help", VERB_HELP }, { "ctl -h", VERB_HELP },
 		{ "ctl --help", VERB_HELP }, { "dump -h", VERB_HELP }, { "./ctl", VERB_RUN },
-		{ "./stat", VERB_RUN },
+		{ "./stat", VERB_RUN },	     { "probe -h", VERB_HELP },
+		{ "version --help", VERB_HELP }, { "help -h", VERB_HELP },
 	};
 	struct conf c;
 

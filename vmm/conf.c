@@ -420,12 +420,19 @@ static void check_words(int argc, char **argv)
 	}
 }
 
-static void take_probe(struct conf *c, int argc, char **argv)
+/* Of those that take next to nothing. */
+static void take_simple(struct conf *c, enum conf_verb verb, int argc, char **argv)
 {
-	c->verb = VERB_PROBE;
+	bool probe = verb == VERB_PROBE;
+
+	c->verb = verb;
 	for (int i = 2; i < argc; i++) {
-		if (strcmp(argv[i], "--json"))
-			die_args("probe: '%s': it takes nothing but --json", argv[i]);
+		if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help")) {
+			c->verb = VERB_HELP;
+			return;
+		}
+		if (!probe || strcmp(argv[i], "--json"))
+			die_args("%s: '%s': it takes nothing%s", argv[1], argv[i], probe ? " but --json" : "");
 		c->client.json = true;
 	}
 }
@@ -435,9 +442,9 @@ static int take_verb(struct conf *c, int argc, char **argv)
 	if (argc < 2)
 		return 1;
 	if (!strcmp(argv[1], "version"))
-		c->verb = VERB_VERSION;
+		take_simple(c, VERB_VERSION, argc, argv);
 	else if (!strcmp(argv[1], "help"))
-		c->verb = VERB_HELP;
+		take_simple(c, VERB_HELP, argc, argv);
 	else if (!strcmp(argv[1], "stat"))
 		c->verb = VERB_STAT;
 	else if (!strcmp(argv[1], "list"))
@@ -447,7 +454,7 @@ static int take_verb(struct conf *c, int argc, char **argv)
 	else if (!strcmp(argv[1], "ctl") || !strcmp(argv[1], "dump"))
 		c->verb = VERB_CTL;
 	else if (!strcmp(argv[1], "probe"))
-		take_probe(c, argc, argv);
+		take_simple(c, VERB_PROBE, argc, argv);
 	else
 		return strcmp(argv[1], "run") ? 1 : 2;
 	return argc;

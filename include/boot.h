@@ -70,6 +70,9 @@ unsigned boot_memory_map(const struct mem *m, struct boot_range map[BOOT_MAX_RAN
 int boot_load(const struct mem *m, const struct boot_request *req, struct boot_entry *entry,
 	      char *err, size_t err_size) MUST_CHECK;
 
+/* Refuse what boot_load() would, in the same words; only the sizes of m count. */
+int boot_check(const struct mem *m, const struct boot_request *req, char *err, size_t err_size) MUST_CHECK;
+
 /*
  * The release a kernel says it is, "6.1.0-18-amd64": of a bzImage its header
  * tells, in a vmlinux it is looked for.  false: it says nothing.

@@ -11,7 +11,7 @@
 # Needs root: it hides, forbids and occupies devices, in namespaces of its own.
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
-plan 114
+plan 122
 
 top=$PWD
 ringlet=$T/ringlet # where an ordinary user may run it too
@@ -252,7 +252,26 @@ like "it prints the guest's command line" "$out" \
 	"*command line  console=ttyS0 panic=-1 reboot=acpi ip=10.1.2.2::10.1.2.1:255.255.255.0::eth0:off quiet"$'\n'*
 like "and its memory, on both sides of the hole" "$out" \
 	"*-0x0000bfffffff  RAM"$'\n'"*0x000100000000-0x00017fffffff  RAM"$'\n'*
-like "and its devices" "$out" "*virtio-net    0xd0000fa0-0xd000119f, line 5,*"
+like "and its devices" "$out" "*virtio-net      0xd0000fa0-0xd000119f, line 5,*"
+unlike "of which none is for a command" "$out" "*virtio-console*"
+generic=$(echo "$top"/build/kernels/generic/boot/vmlinuz-*)
+run with_dev "" "${R[@]}" --dry-run -n tap=dry "$generic" -- id
+like "with one there is an initramfs made for it, and a console behind the network" "$status $out" \
+	"0 *initrd        made for the command"$'\n'*"virtio-console  0xd0002fa0-0xd000319f, line 6,*"
+run with_dev "" "${R[@]}" --dry-run -i "$T/text" "$generic" -- id
+like "or behind an initrd, or the only one" "$status $out" \
+	"0 *initrd        $T/text, and what is made for the command"$'\n'*"virtio-console  0xd0000fa0-*, line 5,*"
+for what in "-i $T/nowhere $T/off" "-p $(printf %02048d 0) $T/off" "--user nosuch $T/off" \
+	"-m 70 -i $top/$cloud/vmlinux $top/$cloud/vmlinuz"; do
+	# shellcheck disable=SC2086 # words
+	run "${R[@]}" $what
+	said="$status $err"
+	# shellcheck disable=SC2086
+	run "${R[@]}" --dry-run $what
+	is "--dry-run refuses what the run refuses, ${what%% *}" "$status $out$err" "$said"
+done
+refused "and another user, where only root can be one" 35 "--user nobody: only root can become another user" \
+	"${NOBODY[@]}" "${R[@]}" --dry-run --user nobody "$T/off"
 run "${R[@]}" -v -n none "$T/off"
 command=$(sed -n 's/^ringlet: \(ringlet run .*\)/\1/p' <<<"$err")
 run bash -c "${command/#ringlet/$ringlet}"

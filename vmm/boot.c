@@ -143,7 +143,8 @@ static int load_initrd(const struct mem *m, const struct boot_request *req, cons
 	return req->made->write(req->made->opaque, to, initrd->err, initrd->err_size);
 }
 
-static int load_all(const struct mem *m, const struct boot_request *req,
+/* What can be refused before anything is written. */
+static int plan_all(const struct mem *m, const struct boot_request *req,
 		    const struct boot_file *kernel, const struct boot_kernel *k,
 		    const struct boot_file *initrd, struct boot_entry *entry)
 {
@@ -157,12 +158,17 @@ static int load_all(const struct mem *m, const struct boot_request *req,
 				 strlen(req->cmdline), (unsigned long long)cmdline_max);
 	if (req->initrd)
 		size += req->made ? ALIGN_UP(initrd->size, 4) : initrd->size;
-	if (place(m, kernel, k, initrd, size, entry))
-		return -1;
+	return place(m, kernel, k, initrd, size, entry);
+}
+
+static int load_all(const struct mem *m, const struct boot_request *req,
+		    const struct boot_file *kernel, const struct boot_kernel *k,
+		    const struct boot_file *initrd, struct boot_entry *entry)
+{
 	for (unsigned i = 0; i < k->nsegments; i++)
 		if (load_stretch(m, kernel, &k->segment[i]))
 			return -1;
-	if (size && load_initrd(m, req, initrd, entry))
+	if (entry->initrd_end && load_initrd(m, req, initrd, entry))
 		return -1;
 	entry->protocol = k->protocol;
 	entry->kind = k->kind;
@@ -173,8 +179,8 @@ static int load_all(const struct mem *m, const struct boot_request *req,
 	return 0;
 }
 
-int boot_load(const struct mem *m, const struct boot_request *req, struct boot_entry *entry,
-	      char *err, size_t err_size)
+static int plan_and_load(const struct mem *m, const struct boot_request *req, bool load,
+			 struct boot_entry *entry, char *err, size_t err_size)
 {
 	struct boot_file kernel = {
 		.trouble = "cannot boot", .name = req->kernel, .err = err, .err_size = err_size
@@ -192,12 +198,27 @@ int boot_load(const struct mem *m, const struct boot_request *req, struct boot_e
 		goto close_kernel;
 	if (req->initrd && boot_open(&initrd))
 		goto close_kernel;
-	ret = load_all(m, req, &kernel, &k, &initrd, entry);
+	ret = plan_all(m, req, &kernel, &k, &initrd, entry);
+	if (!ret && load)
+		ret = load_all(m, req, &kernel, &k, &initrd, entry);
 	if (req->initrd)
 		boot_close(&initrd);
 close_kernel:
 	boot_close(&kernel);
 	return ret;
+}
+
+int boot_load(const struct mem *m, const struct boot_request *req, struct boot_entry *entry,
+	      char *err, size_t err_size)
+{
+	return plan_and_load(m, req, true, entry, err, err_size);
+}
+
+int boot_check(const struct mem *m, const struct boot_request *req, char *err, size_t err_size)
+{
+	struct boot_entry entry;
+
+	return plan_and_load(m, req, false, &entry, err, err_size);
 }
 
 int boot_probe(const char *kernel, char *err, size_t err_size)

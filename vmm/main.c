@@ -107,22 +107,17 @@ static void open_net(void)
 	     conf_mac_text(n->mac, mac), mtu, net_engine_name(net));
 }
 
-static void load_guest(const char *cmdline, const struct initramfs *files)
+static void load_guest(const char *cmdline, const struct boot_made *made)
 {
 	struct acpi_device dev[MAX_VIRTIO];
 	struct acpi_config acpi = { .ncpus = conf.cpus, .virtio = dev, .nvirtio = vm.nvirtio };
-	struct boot_request req = { .kernel = conf.kernel, .initrd = conf.initrd, .cmdline = cmdline };
-	struct boot_made made;
+	struct boot_request req = { .kernel = conf.kernel, .initrd = conf.initrd, .cmdline = cmdline, .made = made };
 	struct boot_entry entry;
 	char err[512];
 
 	for (unsigned i = 0; i < vm.nvirtio; i++)
 		dev[i] = (struct acpi_device){ LAYOUT_VIRTIO_WINDOW(i), LAYOUT_VIRTIO_SIZE, GSI_VIRTIO + i };
 	req.rsdp = acpi_build(&vm.mem, &acpi);
-	if (files) {
-		made = command_initrd(files);
-		req.made = &made;
-	}
 	if (boot_load(&vm.mem, &req, &entry, err, sizeof(err)))
 		die_args("%s", err);
 	vm_set_entry(&vm, &entry);
@@ -233,7 +228,7 @@ static void choose_session(void)
 }
 
 /* Whatever takes rights; the guest's memory is filled at the end of it. */
-static void open_all(const char *cmdline, struct initramfs *files)
+static void open_all(const char *cmdline, const struct boot_made *made)
 {
 	check_inherited();
 	stats_open(&stats);
@@ -253,9 +248,7 @@ static void open_all(const char *cmdline, struct initramfs *files)
 	}
 	if (conf.session)
 		vm_add_virtio(&vm, command_open(&vm, &conf, terminal, netns_start_peer));
-	load_guest(cmdline, files);
-	if (files)
-		initramfs_free(files);
+	load_guest(cmdline, made);
 	if (net)
 		link_open(net, &tap);
 }
@@ -326,6 +319,7 @@ static void check_kernel(void)
 static int run(void)
 {
 	struct initramfs *files = NULL;
+	struct boot_made made;
 	char *cmdline, *command;
 	int status;
 
@@ -335,17 +329,21 @@ static int run(void)
 	cmdline = conf_guest_cmdline(&conf);
 	command = conf_to_command(&conf);
 	check_kernel();
-	if (conf.session)
+	if (conf.session) {
 		files = command_files(&conf, terminal);
+		made = command_initrd(files);
+	}
 	if (conf.save_initrd && files)
 		command_save(files, conf.save_initrd);
 	if (conf.dry_run) {
-		dry_run(&conf, cmdline);
+		dry_run(&conf, cmdline, files ? &made : NULL);
 		return 0;
 	}
 	info("%s", command);
 
-	open_all(cmdline, files);
+	open_all(cmdline, files ? &made : NULL);
+	if (files)
+		initramfs_free(files);
 	sandbox_enter(conf.user);
 	start();
 	console_on_panic(look_at_panic);

@@ -27,7 +27,11 @@ static const struct passwd *look_up(const char *name)
 
 uid_t sandbox_uid(const char *user)
 {
-	return geteuid() ? geteuid() : look_up(user ? user : "nobody")->pw_uid;
+	if (!geteuid())
+		return look_up(user ? user : "nobody")->pw_uid;
+	if (user)
+		die_args("--user %s: only root can become another user", user);
+	return geteuid();
 }
 
 static void become(const char *name)
@@ -53,9 +57,6 @@ static void become(const char *name)
 void sandbox_enter(const char *user)
 {
 	bool root = geteuid() == 0;
-
-	if (user && !root)
-		die_args("--user %s: only root can become another user", user);
 
 	capng_clear(CAPNG_SELECT_ALL);
 	if (root) {

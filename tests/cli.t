@@ -11,7 +11,7 @@
 # Needs root: it hides, forbids and occupies devices, in namespaces of its own.
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
-plan 122
+plan 123
 
 top=$PWD
 ringlet=$T/ringlet # where an ordinary user may run it too
@@ -200,20 +200,29 @@ refused "a descriptor that is no tap" 125 "descriptor 8 is not an attached tap" 
 exec 8<&-
 refused "a descriptor that is not open" 125 "descriptor 8 is not open: *" "${R[@]}" -n fd=8 "$T/off"
 
-# with_tap FLAGS NAME COMMAND...: the command inherits a tap as descriptor 7.
+# with_tap FLAGS NAME COMMAND...: the command inherits a tap as descriptor 7, with
+# the send buffer of other sockets, as a macvtap has; what it is then is in $T/room.
 with_tap() {
 	perl -e '
-		use POSIX; my ($flags, $name) = (oct shift, shift);
+		use POSIX; my ($room, $flags, $name) = (shift, oct shift, shift);
 		sysopen(my $f, "/dev/net/tun", O_RDWR) or die;
 		my $ifr = pack("a16 S x22", $name, $flags);
 		ioctl($f, 0x400454ca, $ifr) or die "TUNSETIFF: $!";
-		POSIX::dup2(fileno $f, 7); exec @ARGV' "$@"
+		my $size = pack "i", 212992;
+		ioctl($f, 0x400454d4, $size) or die "TUNSETSNDBUF: $!";
+		POSIX::dup2(fileno $f, 7);
+		my $status = system @ARGV;
+		ioctl($f, 0x800454d3, $size) or die "TUNGETSNDBUF: $!";
+		open my $said, ">", $room;
+		print $said unpack "i", $size;
+		exit $status >> 8' "$T/room" "$@"
 }
 refused "a descriptor of a tap without headers" 125 \
 	"descriptor 7 (bare) must be a tap with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR" \
 	with_tap 0x1002 bare "${R[@]}" -n fd=7 "$T/off"
 run with_tap 0x5002 given "${R[@]}" -n fd=7 "$T/off"
 is "a descriptor of a tap as it should be is used" "$status $err$left" "0 ringlet: the guest powered off"
+is "and what it has no room for at the moment waits" "$(<"$T/room")" $((2 ** 31 - 1))
 
 # --- how guests end ---
 

@@ -323,12 +323,12 @@ static int run(void)
 	char *cmdline, *command;
 	int status;
 
+	check_kernel(); /* before all of a file that is none is searched */
 	choose_session();
 	choose_network();
 	watching_check(&conf);
 	cmdline = conf_guest_cmdline(&conf);
 	command = conf_to_command(&conf);
-	check_kernel();
 	if (conf.session) {
 		files = command_files(&conf, terminal);
 		made = command_initrd(files);

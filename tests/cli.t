@@ -11,7 +11,7 @@
 # Needs root: it hides, forbids and occupies devices, in namespaces of its own.
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
-plan 123
+plan 130
 
 top=$PWD
 ringlet=$T/ringlet # where an ordinary user may run it too
@@ -247,6 +247,35 @@ like "an int3 nobody waits for: a triple fault, or where it was, what it was, an
 run "${R[@]}" --timeout 1 "$T/halt"
 is "a time limit ends the guest" "$status $err$left" "36 ringlet: the guest was still running after 1 s"
 is "what the guest printed has come out, all of it" "$out" "up"
+
+# --- panics, as kernels tell of them ---
+
+caller='[    1.234567][    C0] ' said='Kernel panic - not syncing: ' nl=$'\n'
+tiny_kernel "$T/caller" "$(letters "$caller${said}x$nl")$RESET$HALT"
+tiny_kernel "$T/complete" "$(letters "$caller${said}x$nl$caller---[ end ${said}x ]---$nl")$HALT"
+tiny_kernel "$T/typed" "$(letters "${said}old$nl# grep -- '---[ end $said' old.log$nl")$HALT"
+tiny_kernel "$T/bare" "$(letters "${said}x$nl---[ end ${said}x ]---$nl")$HALT"
+tiny_kernel "$T/ended" "$(letters "---[ end ${said}x ]---$nl")$HALT"
+tiny_kernel "$T/then" "$(letters "${said}x$nl")$RESET$HALT"
+tiny_kernel "$T/stays" "$(letters "[    1.234567] ${said}x$nl")$HALT"
+boot typed --timeout 4 "$T/typed"
+boot stays --timeout 9 "$T/stays"
+run "${R[@]}" "$T/caller"
+is "a panic in an interrupt, by a kernel that says who prints, then a reset" \
+	"$status $(tail -n 1 <<<"$err")" "34 ringlet: the guest's kernel panicked"
+run "${R[@]}" --timeout 2 "$T/complete"
+is "the same that stays: the end of its message is the guest's" \
+	"$status $(tail -n 1 <<<"$err")" "34 ringlet: the guest's kernel panicked"
+run "${R[@]}" --timeout 2 "$T/bare"
+is "so it is for a kernel without time stamps" "$status $(tail -n 1 <<<"$err")" "34 ringlet: the guest's kernel panicked"
+run "${R[@]}" "$T/then"
+is "whose reset counts, too" "$status $(tail -n 1 <<<"$err")" "34 ringlet: the guest's kernel panicked"
+run "${R[@]}" --timeout 1 "$T/ended"
+is "an end without a beginning is none" "$status $err" "36 ringlet: the guest was still running after 1 s"
+ends "neither are words that any program can print, nor what is typed" typed 36 "the guest was still running after 4 s"
+ended stays
+is "with a time stamp they are the kernel's, if it does not reset" \
+	"${status[stays]} $(tail -n 1 "$T/stays.err")" "34 ringlet: the guest's kernel panicked"
 
 # --- being found, and dry runs ---
 

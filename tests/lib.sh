@@ -334,14 +334,15 @@ kvm_stat() {
 # tiny_kernel FILE HEX: an ELF kernel that is these instructions and no more.
 # It runs on any KVM, at once, and never gives way to surprises.
 tiny_kernel() {
-	local code=$2 header
+	local code=$2 header size
 	# little endian: header, one program header (PT_LOAD, RWX), code at 0x78
 	header=7f454c46020101000000000000000000
 	header+=02003e00010000007800000100000000
 	header+=40000000000000000000000000000000
 	header+=00000000400038000100000000000000
 	header+=0100000007000000000000000000000000000001000000000000000100000000
-	header+=$(printf '%02x' $((0x78 + ${#code} / 2)))00000000000000
+	size=$((0x78 + ${#code} / 2))
+	header+=$(printf '%02x%02x' $((size & 255)) $((size >> 8)))000000000000
 	header+=0010000000000000
 	header+=0010000000000000
 	# shellcheck disable=SC2059 # the format is the text

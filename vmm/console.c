@@ -47,7 +47,7 @@ static struct {
 	size_t n_input;
 	char line[128]; /* start of the line that the guest is printing */
 	size_t n_line;
-	bool panicked, panic_complete;
+	bool panicked, panic_sure, panic_complete;
 	char panic_line[128]; /* how it said so */
 	sigset_t signals;
 	void (*asked)(void); /* by SIGUSR1 */
@@ -167,30 +167,35 @@ int console_signal(void)
 	return con.signal;
 }
 
+/* Behind "[...]" and blanks, if nothing else is in the brackets; else where it was. */
+static const char *skip_brackets(const char *p, const char *inside)
+{
+	const char *end = *p == '[' ? p + 1 + strspn(p + 1, inside) : p;
+
+	return *end == ']' ? end + 1 + strspn(end + 1, " ") : p;
+}
+
 /*
- * A kernel's line starts with its time stamp in brackets, or with the text
- * itself.  A program in the guest can print the same: then its next reset
- * counts as a panic, which is its own loss.
+ * A kernel's line starts with its time stamp and, with some, the task or CPU
+ * that it comes from; or, if it is told so, with the text itself.  A program in
+ * the guest can print the same.  Without a time stamp it is not believed at
+ * once: then the guest's next reset counts as a panic, or the end of the
+ * message.  Who prints it with a time stamp is taken for the kernel.
  */
 static void look_at_line(void)
 {
 	const char *p = con.line;
 
-	con.line[MIN(con.n_line, sizeof(con.line) - 1)] = '\0';
-	if (*p == '[') {
-		p = strchr(p, ']');
-		if (!p)
-			return;
-		p++;
-		while (*p == ' ' || *p == '[' || *p == 'T' || (*p >= '0' && *p <= '9') || *p == ']')
-			p++; /* the task or CPU that some kernels add */
-	}
+	con.line[con.n_line] = '\0';
+	p = skip_brackets(p, " .0123456789");
+	p = skip_brackets(p, " CT0123456789");
 	if (!strncmp(p, panic_text, strlen(panic_text))) {
 		notice_panic();
+		con.panic_sure |= p != con.line;
 		if (!*con.panic_line)
 			strcpy(con.panic_line, con.line);
 	}
-	if (strstr(con.line, panic_end))
+	if (con.panicked && !strncmp(p, panic_end, strlen(panic_end)))
 		con.panic_complete = true;
 }
 
@@ -419,9 +424,12 @@ void console_run(struct vm *vm, unsigned timeout)
 		for (unsigned i = 0; i < MAX_WATCHES; i++)
 			if (fds[3 + i].revents)
 				con.watch[i].call();
-		if (LOAD_ONCE(&vm->panicked) && !con.panicked)
-			notice_panic();
-		if (con.panicked && !panic_deadline)
+		if (LOAD_ONCE(&vm->panicked)) {
+			con.panic_sure = true;
+			if (!con.panicked)
+				notice_panic();
+		}
+		if (con.panic_sure && !panic_deadline)
 			panic_deadline = now_ms() + PANIC_GRACE_MS;
 		if (con.panic_complete || (panic_deadline && now_ms() >= panic_deadline))
 			vm_end(vm, VM_CRASH, "the guest's kernel panicked");

@@ -13,8 +13,8 @@
 struct vm;
 
 /*
- * Main thread: before privileges go.  Raw mode if stdin is a terminal; the
- * terminal is restored by console_close() and by exit().
+ * Main thread: raw mode if stdin is a terminal, as soon as we are in its
+ * foreground; it is restored by console_close() and by exit().
  */
 void console_open(void);
 void console_close(void);

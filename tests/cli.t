@@ -11,7 +11,7 @@
 # Needs root: it hides, forbids and occupies devices, in namespaces of its own.
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
-plan 130
+plan 134
 
 top=$PWD
 ringlet=$T/ringlet # where an ordinary user may run it too
@@ -459,9 +459,21 @@ like "SIGTERM is the reason given" "$(<"$T/term.screen")" "*ringlet: ended by si
 terminal refused "echo up; $ringlet $T/text"
 ended refused
 restored "and after a refusal" refused 35
-terminal job "$ringlet $T/off & wait \$!"
+terminal job "set -m; $ringlet $T/off & wait \$!"
 ended job
 restored "in the background it leaves the terminal alone" job 0
+terminal behind "set -m; $ringlet --timeout 2 $T/halt & wait \$!"
+echo typed 1<>"$T/behind.keys"
+ended behind
+restored "and what is typed there, which would stop it" behind 36
+terminal before "set -m; $ringlet $T/halt & read -r line; echo got \$line; fg"
+echo typed 1<>"$T/before.keys"
+ok "which is another's" until_true 5 says "$T/before.screen" "got typed"
+is_raw() { [[ $(keys before) == *-icanon* ]]; }
+ok "brought to the foreground it takes the terminal" until_true 5 is_raw
+printf '\001x' 1<>"$T/before.keys"
+ended before
+restored "and listens" before 0
 
 # --- and that is all ---
 

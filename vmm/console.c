@@ -33,12 +33,14 @@
 #define KEPT_LINES 50
 /* After "Kernel panic": the guest resets at once unless told not to. */
 #define PANIC_GRACE_MS 3000
+/* Nobody tells a program that it is in the foreground again. */
+#define BACKGROUND_MS 250
 
 static const char panic_text[] = "Kernel panic - not syncing";
 static const char panic_end[] = "---[ end Kernel panic";
 
 static struct {
-	bool raw;
+	bool raw, put_off; /* until we are in the foreground */
 	struct termios saved;
 	bool escape; /* Ctrl-A was typed */
 	bool eof;    /* no more input */
@@ -55,6 +57,7 @@ static struct {
 	int signal;
 	struct {
 		int fd;
+		bool terminal;
 		short events;
 		void (*call)(void);
 	} watch[MAX_WATCHES]; /* somebody else's; no call: none */
@@ -65,11 +68,20 @@ static struct {
 	size_t n_kept;	 /* all that it ever printed */
 } con;
 
+/* Where reading from the terminal, or changing it, would stop us. */
+static bool in_background(void)
+{
+	pid_t front = tcgetpgrp(STDIN_FILENO); /* -1: it does not stop us */
+
+	return front >= 0 && front != getpgrp();
+}
+
 static void restore_terminal(void)
 {
 	if (!con.raw)
 		return;
-	tcsetattr(STDIN_FILENO, TCSANOW, &con.saved);
+	if (!in_background()) /* else the shell has done it */
+		tcsetattr(STDIN_FILENO, TCSANOW, &con.saved);
 	con.raw = false;
 	log_raw_terminal(false);
 }
@@ -80,7 +92,7 @@ void console_open(void)
 
 	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &con.saved))
 		return;
-	/* In the background a change would stop us: leave it alone. */
+	con.put_off = in_background();
 	if (tcgetpgrp(STDIN_FILENO) != getpgrp())
 		return;
 	atexit(restore_terminal);
@@ -120,6 +132,7 @@ unsigned console_watch(int fd, void (*call)(void))
 	while (con.watch[i].call)
 		assert(++i < MAX_WATCHES);
 	con.watch[i].fd = fd;
+	con.watch[i].terminal = isatty(fd);
 	con.watch[i].events = POLLIN;
 	con.watch[i].call = call;
 	return i;
@@ -397,19 +410,27 @@ void console_run(struct vm *vm, unsigned timeout)
 	u64 count;
 
 	while (LOAD_ACQUIRE(&vm->end) == VM_RUNNING) {
-		bool room = !con.eof && !con.detached && con.n_input < sizeof(con.input);
+		bool background = in_background();
+		bool room = !con.eof && !con.detached && !background && con.n_input < sizeof(con.input);
+		int wait = until(deadline, panic_deadline);
 		struct pollfd fds[3 + MAX_WATCHES] = {
 			{ .fd = vm->wake_fd, .events = POLLIN },
 			{ .fd = sigfd, .events = POLLIN },
 			{ .fd = room ? STDIN_FILENO : -1, .events = POLLIN },
 		};
 
+		if (con.put_off && !background)
+			console_open();
 		/* A stream that hangs up shows even if nothing is asked of it. */
 		for (unsigned i = 0; i < MAX_WATCHES; i++) {
-			fds[3 + i].fd = con.watch[i].events ? con.watch[i].fd : -1;
+			bool rest = background && con.watch[i].terminal && con.watch[i].events & POLLIN;
+
+			fds[3 + i].fd = con.watch[i].events && !rest ? con.watch[i].fd : -1;
 			fds[3 + i].events = con.watch[i].events;
 		}
-		if (poll(fds, ARRAY_SIZE(fds), until(deadline, panic_deadline)) < 0 && errno != EINTR)
+		if (background && (wait < 0 || wait > BACKGROUND_MS))
+			wait = BACKGROUND_MS;
+		if (poll(fds, ARRAY_SIZE(fds), wait) < 0 && errno != EINTR)
 			die("poll: %s", strerror(errno));
 		if (fds[0].revents && read(vm->wake_fd, &count, sizeof(count)) > 0) {
 			if (LOAD_ACQUIRE(&vm->end) == VM_RUNNING)

@@ -22,7 +22,6 @@
 
 #define FIFO_SIZE 16 /* bytes; what the guest takes THRE for, so never more */
 #define WIRE_SIZE 256
-#define OUT_SIZE (16 * 1024)
 
 #define BREAK 0x100 /* beside a received byte: it was a break */
 
@@ -53,14 +52,14 @@ struct serial {
 	unsigned fifo_head, fifo_len;
 	u16 wire[WIRE_SIZE]; /* sent by the user, not received yet */
 	unsigned wire_head, wire_len;
-	u8 out[OUT_SIZE]; /* sent by the guest, not drained yet */
+	u8 out[SERIAL_OUT]; /* sent by the guest, not drained yet */
 	unsigned out_head, out_len;
 };
 
 /* THRE promises a whole FIFO: drivers look once and then write 16 bytes. */
 static bool transmitter_empty(const struct serial *s)
 {
-	return OUT_SIZE - s->out_len >= FIFO_SIZE;
+	return SERIAL_OUT - s->out_len >= FIFO_SIZE;
 }
 
 static bool head_is_break(const struct serial *s)
@@ -183,11 +182,11 @@ static void write_thr(struct serial *s, u8 byte)
 	s->thri = false;
 	if (s->mcr & UART_MCR_LOOP) {
 		receive(s, byte);
-	} else if (s->out_len < OUT_SIZE) {
+	} else if (s->out_len < SERIAL_OUT) {
 		/* Full is for those who write without asking: the byte is lost. */
 		if (!s->out_len)
 			s->wake = true;
-		s->out[(s->out_head + s->out_len++) % OUT_SIZE] = byte;
+		s->out[(s->out_head + s->out_len++) % SERIAL_OUT] = byte;
 	}
 	/*
 	 * And it is gone, so the transmitter is empty once more.  If the guest
@@ -370,7 +369,7 @@ size_t serial_drain(struct serial *s, u8 *buf, size_t size)
 	was_empty = transmitter_empty(s);
 	while (n < size && s->out_len) {
 		buf[n++] = s->out[s->out_head];
-		s->out_head = (s->out_head + 1) % OUT_SIZE;
+		s->out_head = (s->out_head + 1) % SERIAL_OUT;
 		s->out_len--;
 	}
 	if (!was_empty && transmitter_empty(s))

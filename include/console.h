@@ -42,6 +42,8 @@ void console_want(unsigned watch, short events);
 void console_detach(bool show, bool (*on_signal)(int signo));
 /* Main thread: what comes by the serial port goes to standard error. */
 void console_to_stderr(void);
+/* Main thread, after these two and before privileges go. */
+void console_open_output(void);
 /* What was kept, on standard error. */
 void console_say_last(void);
 /*
@@ -62,7 +64,10 @@ size_t console_typed(struct vm *vm, u8 *buf, size_t n);
  */
 void console_run(struct vm *vm, unsigned timeout);
 
-/* Main thread, when the vCPUs are gone: the last output. */
+/*
+ * Main thread, when the vCPUs are gone: the last output.  It waits for its reader
+ * until a signal comes; where the guest was ended by somebody, for a second.
+ */
 void console_flush(struct vm *vm);
 
 /*

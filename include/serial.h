@@ -33,9 +33,11 @@ void serial_free(struct serial *s);
 u8 serial_read(struct serial *s, unsigned reg);
 void serial_write(struct serial *s, unsigned reg, u8 value);
 
+/* What the guest may have written before it must wait, in bytes. */
+#define SERIAL_OUT (16 * 1024)
 /*
  * Main thread: take up to size bytes that the guest wrote.  There is no wake()
- * for what is left behind: call again until it returns 0.
+ * for what is left behind; with SERIAL_OUT there is nothing left.
  */
 size_t serial_drain(struct serial *s, u8 *buf, size_t size);
 /*

@@ -11,7 +11,7 @@
 # Needs root: it hides, forbids and occupies devices, in namespaces of its own.
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
-plan 134
+plan 140
 
 top=$PWD
 ringlet=$T/ringlet # where an ordinary user may run it too
@@ -343,6 +343,40 @@ kill "${pid[closed]}"
 ended closed
 "${R[@]}" "$T/off" 2>"$T/run.err" | true
 is "it does not mind that nobody reads its output" "${PIPESTATUS[0]} $(<"$T/run.err")" "0 ringlet: the guest powered off"
+
+# A guest that never stops printing, and readers that do not read.
+tiny_kernel "$T/spam" be00000001b90010000066baf803f36eebee
+mkfifo "$T/full"
+exec {full}<>"$T/full"
+# unread NAME COMMAND...: its output is a pipe that is full.
+unread() {
+	"${@:2}" >"$T/full" 2>"$T/$1.err" &
+	pid[$1]=$! running[$!]=$1
+}
+unread late "$ringlet" --timeout 1 "$T/spam"
+ends "a time limit holds though nobody reads the output" late 36 "the guest was still running after 1 s" 6
+unread term "$ringlet" --timeout 20 --name unread "$T/spam"
+until_true 5 timeout 2 "$ringlet" ctl unread info >/dev/null 2>&1
+kill "${pid[term]}"
+ends "so does SIGTERM" term 143 "ended by signal 15 (Terminated)" 6
+unread stop "$ringlet" --timeout 20 --name unread "$T/spam"
+until_true 5 timeout 2 "$ringlet" ctl unread stop >"$T/stop.said" 2>&1
+ends "and the control socket" stop 0 "*" 6
+# The pipe is root's, and a user without rights cannot open it again.
+unread other with_dev "kvm=666" "${NOBODY[@]}" "$ringlet" --timeout 1 "$T/spam"
+ends "and another user's pipe" other 36 "the guest was still running after 1 s" 6
+# A terminal that says it can be written takes a byte, perhaps.
+perl -e 'open my $m, "+<", "/dev/ptmx" or die; my $n = pack "i", 0; ioctl($m, 0x40045431, $n) && ioctl($m, 0x80045430, $n) or die;
+	open my $s, ">", "/dev/pts/" . unpack "i", $n or die; open STDOUT, ">&", $s or die; $^F = 99; exit system(@ARGV) >> 8' \
+	"${R[@]}" --timeout 1 "$T/spam" 2>"$T/run.err"
+is "and a terminal" "$? $(<"$T/run.err")" "36 ringlet: the guest was still running after 1 s"
+# 12 KiB and the end, for who reads late.
+tiny_kernel "$T/words" "be00000001b90030000066baf803f36e$OFF$HALT"
+unread words "$ringlet" --timeout 20 "$T/words"
+(sleep 1.5; exec timeout 2 cat "$T/full") >"$T/words.out"
+ended words
+is "the last words wait for a slow reader" "${status[words]} $(tail -c 12288 "$T/words.out" | head -c 4 | tail -c 3)" "0 ELF"
+exec {full}>&-
 
 # --- without io_uring ---
 

@@ -17,8 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -27,14 +25,14 @@
 #include "log.h"
 #include "sandbox.h"
 #include "session.h"
+#include "std_stream.h"
 #include "vconsole.h"
 #include "virtio.h"
 #include "vm.h"
 
 /* One of our standard streams. */
 struct stream {
-	int fd;
-	bool socket;
+	struct std_stream std;
 	unsigned watch;
 	bool ready; /* input: poll() said so */
 	bool stuck; /* output: it takes nothing at the moment */
@@ -56,42 +54,10 @@ static struct {
 	size_t n_line;
 } cmd = { .out_dir = -1, .status = -1 };
 
-/*
- * A pipe or terminal is shared with others, whom O_NONBLOCK would surprise:
- * we take a description of our own.  What cannot be opened again is used as it
- * is, when poll() says so.
- */
-static void stream_open(struct stream *s, int fd, int mode)
-{
-	struct stat st = { 0 };
-	char name[32];
-	int own = -1;
-
-	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
-	if (!fstat(fd, &st) && (S_ISFIFO(st.st_mode) || isatty(fd)))
-		own = open(name, mode | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	s->socket = S_ISSOCK(st.st_mode);
-	s->fd = own < 0 ? fd : own;
-}
-
-static ssize_t stream_move(struct stream *s, const struct iovec *iov, unsigned n, bool in)
-{
-	struct msghdr m = { .msg_iov = (struct iovec *)iov, .msg_iovlen = n };
-	ssize_t r;
-
-	do {
-		if (s->socket)
-			r = in ? recvmsg(s->fd, &m, MSG_DONTWAIT) : sendmsg(s->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
-		else
-			r = in ? readv(s->fd, iov, (int)n) : writev(s->fd, iov, (int)n);
-	} while (r < 0 && errno == EINTR);
-	return r;
-}
-
 /* To our standard output or error; nobody reads there any more: nor need the command. */
 static ssize_t put(struct stream *s, const struct iovec *iov, unsigned n)
 {
-	ssize_t r = stream_move(s, iov, n, false);
+	ssize_t r = std_write(&s->std, iov, n);
 
 	s->stuck = r < 0 && errno == EAGAIN;
 	console_want(s->watch, s->stuck ? POLLOUT : 0);
@@ -103,7 +69,7 @@ static ssize_t get_typed(const struct iovec *iov)
 {
 	u8 buf[256];
 	struct iovec here = { buf, MIN(sizeof(buf), iov->iov_len) };
-	ssize_t r = stream_move(&cmd.in, &here, 1, true);
+	ssize_t r = std_read(&cmd.in.std, &here, 1);
 	size_t n;
 
 	if (r <= 0)
@@ -124,7 +90,7 @@ static ssize_t get(const struct iovec *iov, unsigned n)
 		return 0;
 	errno = EAGAIN;
 	if (cmd.in.ready)
-		r = cmd.terminal ? get_typed(iov) : stream_move(&cmd.in, iov, n, true);
+		r = cmd.terminal ? get_typed(iov) : std_read(&cmd.in.std, iov, n);
 	cmd.in.ready = false;
 	if (r < 0 && errno == EAGAIN) {
 		console_want(cmd.in.watch, POLLIN);
@@ -280,13 +246,13 @@ struct virtio_dev *command_open(struct vm *vm, const struct conf *c, bool termin
 		die("out of memory or descriptors for the guest's console");
 	if (c->out && (cmd.out_dir = out_open(c->out, sandbox_uid(c->user), err, sizeof(err))) < 0)
 		die_args("%s", err);
-	stream_open(&cmd.in, STDIN_FILENO, O_RDONLY);
-	stream_open(&cmd.out, STDOUT_FILENO, O_WRONLY);
-	stream_open(&cmd.err, STDERR_FILENO, O_WRONLY);
+	std_open(&cmd.in.std, STDIN_FILENO, O_RDONLY);
+	std_open(&cmd.out.std, STDOUT_FILENO, O_WRONLY);
+	std_open(&cmd.err.std, STDERR_FILENO, O_WRONLY);
 	console_watch(vconsole_kick_fd(cmd.vc), serve);
-	cmd.in.watch = console_watch(cmd.in.fd, input_ready);
-	cmd.out.watch = console_watch(cmd.out.fd, output_ready);
-	cmd.err.watch = console_watch(cmd.err.fd, output_ready);
+	cmd.in.watch = console_watch(cmd.in.std.fd, input_ready);
+	cmd.out.watch = console_watch(cmd.out.std.fd, output_ready);
+	cmd.err.watch = console_watch(cmd.err.std.fd, output_ready);
 	console_want(cmd.in.watch, 0);
 	console_want(cmd.out.watch, 0);
 	console_want(cmd.err.watch, 0);

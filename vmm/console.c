@@ -5,12 +5,15 @@
  * panicked nowhere else.
  *
  * Output is collected for a moment before it is written, so that a boot log
- * costs a wake-up and a write per handful of lines and not per character.
+ * costs a wake-up and a write per handful of lines and not per character.  Main
+ * has other business, too, and never waits for who reads it: what is not taken
+ * stays here and in the serial port, and there the guest waits.
  */
 #include "console.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -25,6 +28,7 @@
 #include "clock.h"
 #include "log.h"
 #include "serial.h"
+#include "std_stream.h"
 #include "vm.h"
 
 #define CTRL_A 1
@@ -33,6 +37,8 @@
 #define KEPT_LINES 50
 /* After "Kernel panic": the guest resets at once unless told not to. */
 #define PANIC_GRACE_MS 3000
+/* How long the last words of a guest that was ended wait for a reader that does not read. */
+#define PATIENCE_MS 1000
 /* Nobody tells a program that it is in the foreground again. */
 #define BACKGROUND_MS 250
 
@@ -45,6 +51,9 @@ static struct {
 	bool escape; /* Ctrl-A was typed */
 	bool eof;    /* no more input */
 	bool out_broken;
+	struct std_stream to;
+	u8 out[SERIAL_OUT]; /* printed, not yet written */
+	size_t out_from, out_to;
 	u8 input[256]; /* typed, not yet taken by the guest */
 	size_t n_input;
 	char line[128]; /* start of the line that the guest is printing */
@@ -155,6 +164,11 @@ void console_to_stderr(void)
 	con.to_stderr = true;
 }
 
+void console_open_output(void)
+{
+	std_open(&con.to, con.detached || con.to_stderr ? STDERR_FILENO : STDOUT_FILENO, O_WRONLY);
+}
+
 void console_on_panic(void (*call)(void))
 {
 	con.on_panic = call;
@@ -224,25 +238,32 @@ static void watch(const u8 *buf, size_t n)
 	}
 }
 
+/* How much of it was taken, without waiting. */
+static size_t put_some(const u8 *buf, size_t n)
+{
+	const struct iovec iov = { (void *)buf, n };
+	ssize_t r = con.out_broken ? (ssize_t)n : std_write(&con.to, &iov, 1);
+
+	if (r >= 0)
+		return (size_t)r;
+	con.out_broken = errno != EAGAIN; /* the reader is gone: so be it */
+	return 0;
+}
+
+static bool can_put(int wait_ms)
+{
+	struct pollfd p = { .fd = con.to.fd, .events = POLLOUT };
+
+	return poll(&p, 1, wait_ms) != 0;
+}
+
+/* Our own words; they are patient, not for ever. */
 static void put(const u8 *buf, size_t n)
 {
-	int fd = con.detached || con.to_stderr ? STDERR_FILENO : STDOUT_FILENO;
+	size_t done = 0;
 
-	while (n && !con.out_broken) {
-		ssize_t r = write(fd, buf, n);
-		struct pollfd p = { .fd = fd, .events = POLLOUT };
-
-		if (r > 0) {
-			buf += r;
-			n -= (size_t)r;
-		} else if (r < 0 && errno == EAGAIN) {
-			/* Somebody made it non-blocking; be patient, not for ever. */
-			if (poll(&p, 1, 1000) <= 0)
-				return;
-		} else if (r < 0 && errno != EINTR) {
-			con.out_broken = true; /* the reader is gone: so be it */
-		}
-	}
+	while (done < n && can_put(PATIENCE_MS))
+		done += put_some(buf + done, n - done);
 }
 
 static void keep(const u8 *buf, size_t n)
@@ -264,6 +285,9 @@ static size_t last_lines(unsigned most)
 
 void console_say_last(void)
 {
+	u8 text[sizeof(con.kept)];
+	size_t n = 0;
+
 	if (con.show)
 		return; /* it was seen */
 	/* What counts most, and may be too far back. */
@@ -272,7 +296,8 @@ void console_say_last(void)
 		put((const u8 *)"\n...\n", 5);
 	}
 	for (size_t from = last_lines(KEPT_LINES); from < con.n_kept; from++)
-		put((const u8 *)&con.kept[from % sizeof(con.kept)], 1);
+		text[n++] = (u8)con.kept[from % sizeof(con.kept)];
+	put(text, n);
 }
 
 void console_recall(FILE *f, unsigned lines)
@@ -293,17 +318,37 @@ void console_recall(FILE *f, unsigned lines)
 		putc('\n', f);
 }
 
+/*
+ * What the guest printed, as far as nobody has to wait for it.  True: there is
+ * or may be more, when it can be written.
+ */
+static bool move_output(struct vm *vm)
+{
+	if (con.out_from == con.out_to) {
+		con.out_from = 0;
+		con.out_to = serial_drain(vm->serial, con.out, sizeof(con.out));
+		watch(con.out, con.out_to);
+		keep(con.out, con.out_to);
+		if (con.out_broken || (con.detached && !con.show))
+			con.out_to = 0;
+	}
+	if (con.out_from == con.out_to)
+		return false;
+	con.out_from += put_some(con.out + con.out_from, con.out_to - con.out_from);
+	return true;
+}
+
 void console_flush(struct vm *vm)
 {
-	u8 buf[4096];
-	size_t n;
+	int how = LOAD_ACQUIRE(&vm->end);
+	bool hurry = how == VM_TIMEOUT || how == VM_QUIT || how == VM_SIGNAL;
+	int sigfd = signalfd(-1, &con.signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	struct pollfd p[] = { { .fd = con.to.fd, .events = POLLOUT }, { .fd = sigfd, .events = POLLIN } };
 
-	while ((n = serial_drain(vm->serial, buf, sizeof(buf)))) {
-		watch(buf, n);
-		keep(buf, n);
-		if (!con.detached || con.show)
-			put(buf, n);
-	}
+	/* Somebody may be reading it page by page; a signal says that nobody is. */
+	while (move_output(vm) && poll(p, ARRAY_SIZE(p), hurry ? PATIENCE_MS : -1) > 0 && !p[1].revents)
+		;
+	close(sigfd);
 }
 
 static const char keys[] = "\r\nCtrl-A h  this help\r\n"
@@ -407,16 +452,18 @@ void console_run(struct vm *vm, unsigned timeout)
 	s64 deadline = timeout ? now_ms() + timeout * 1000LL : 0, panic_deadline = 0;
 	int sigfd = signalfd(-1, &con.signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	struct timespec collect = { .tv_nsec = COLLECT_MS * 1000000 };
+	bool more = false;
 	u64 count;
 
 	while (LOAD_ACQUIRE(&vm->end) == VM_RUNNING) {
 		bool background = in_background();
 		bool room = !con.eof && !con.detached && !background && con.n_input < sizeof(con.input);
 		int wait = until(deadline, panic_deadline);
-		struct pollfd fds[3 + MAX_WATCHES] = {
+		struct pollfd fds[4 + MAX_WATCHES] = {
 			{ .fd = vm->wake_fd, .events = POLLIN },
 			{ .fd = sigfd, .events = POLLIN },
 			{ .fd = room ? STDIN_FILENO : -1, .events = POLLIN },
+			{ .fd = more ? con.to.fd : -1, .events = POLLOUT },
 		};
 
 		if (con.put_off && !background)
@@ -425,8 +472,8 @@ void console_run(struct vm *vm, unsigned timeout)
 		for (unsigned i = 0; i < MAX_WATCHES; i++) {
 			bool rest = background && con.watch[i].terminal && con.watch[i].events & POLLIN;
 
-			fds[3 + i].fd = con.watch[i].events && !rest ? con.watch[i].fd : -1;
-			fds[3 + i].events = con.watch[i].events;
+			fds[4 + i].fd = con.watch[i].events && !rest ? con.watch[i].fd : -1;
+			fds[4 + i].events = con.watch[i].events;
 		}
 		if (background && (wait < 0 || wait > BACKGROUND_MS))
 			wait = BACKGROUND_MS;
@@ -435,15 +482,17 @@ void console_run(struct vm *vm, unsigned timeout)
 		if (fds[0].revents && read(vm->wake_fd, &count, sizeof(count)) > 0) {
 			if (LOAD_ACQUIRE(&vm->end) == VM_RUNNING)
 				nanosleep(&collect, NULL);
-			console_flush(vm);
+			more = move_output(vm);
 			give_input(vm);
+		} else if (fds[3].revents) {
+			more = move_output(vm);
 		}
 		if (fds[1].revents)
 			read_signal(vm, sigfd);
 		if (fds[2].revents)
 			read_input(vm);
 		for (unsigned i = 0; i < MAX_WATCHES; i++)
-			if (fds[3 + i].revents)
+			if (fds[4 + i].revents)
 				con.watch[i].call();
 		if (LOAD_ONCE(&vm->panicked)) {
 			con.panic_sure = true;

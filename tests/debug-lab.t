@@ -50,7 +50,11 @@ ctl() { "$RINGLET" ctl "$@" 2>&1 </dev/null; echo "$?"; }
 address() { awk -v name="$1" '$3 == name { print "0x" $1; exit }' "$T/map"; }
 
 kernel=vmlinux boot_linux web cloud --name web --watchdog 2 -m 256M -c 2 -p "quiet sysrq_always_enabled"
-guest web "cat /proc/kallsyms" >"$T/map"
+guest web "cat /proc/kallsyms" >"$T/map" || {
+	diag "$(tail -c 300 "$T/map")" "$("$RINGLET" ctl web info 2>&1)"
+	autopsy web
+	bail "no guest, or not all of its symbols"
+}
 like "Linux answers, and has symbols" "$(address linux_banner)" "0xffffffff8*"
 boot_linux lied cloud --name lied --symbols "$T/map" --dump-on-panic "$T/core" -m 256M -c 2 \
 	--chaos badid:0.2,seed:3 -p "quiet sysrq_always_enabled"
@@ -92,7 +96,7 @@ like "it was said at the start that it does" "$(<"$T/lied.err")" \
 
 # --- a panic ---
 
-console_open lied
+console_open lied || bail "the driver's guest is gone: $(tail -n 5 "$T/lied.err")"
 echo "echo c >/proc/sysrq-trigger" >>"$T/lied.in"
 ended lied 60
 is "a panic: 34, and the last line says so" "${status[lied]} $(tail -1 "$T/lied.err")" "34 ringlet: the guest's kernel panicked"

@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -79,6 +80,9 @@ static int call(const struct sockaddr_in *to, int64_t secs)
 			error = ETIMEDOUT;
 			if (ready(s, POLLOUT, patience))
 				getsockopt(s, SOL_SOCKET, SO_ERROR, &error, &size);
+			/* Is it there?  Asked again, it says so. */
+			if (!error && connect(s, (const struct sockaddr *)to, sizeof(*to)) && errno != EISCONN)
+				error = errno;
 		}
 		if (!error) {
 			fcntl(s, F_SETFL, 0);
@@ -129,12 +133,15 @@ static void put(const char *s, size_t n)
 	}
 }
 
-/* Print what comes until the token, then a status and the end of the line: that is
- * returned.  What may be a piece of that is held back. */
+/*
+ * Print what comes until the token, then a status and the end of the line: that is
+ * returned.  What may be a piece of that is held back.  -1: nothing came.
+ */
 static int listen_to(int s, const char *token, int64_t secs)
 {
 	int64_t until = now_ms() + secs * 1000;
 	static char text[65536 + 1];
+	bool came = false;
 	size_t n = 0;
 
 	for (;;) {
@@ -155,12 +162,25 @@ static int listen_to(int s, const char *token, int64_t secs)
 			fail("not done after %lld s", (long long)secs);
 		}
 		did = read(s, text + n, sizeof(text) - 1 - n);
+		if (did <= 0 && !came)
+			return -1;
 		if (did <= 0) {
 			put(text, n);
 			fail("the connection ended before the command did");
 		}
 		n += (size_t)did;
+		came = true;
 	}
+}
+
+static void say(int s, const char *token, const char *command)
+{
+	FILE *f = fdopen(dup(s), "w");
+
+	fprintf(f, "%s ", token);
+	encode(f, command, strlen(command));
+	fputc('\n', f);
+	fclose(f);
 }
 
 int main(int argc, char **argv)
@@ -169,8 +189,7 @@ int main(int argc, char **argv)
 	int64_t wait = 30, time = 120;
 	char token[24], *command;
 	uint64_t chance;
-	FILE *f;
-	int s, c;
+	int s, c, status;
 
 	while ((c = getopt(argc, argv, "+w:t:")) != -1) {
 		if (c == 'w')
@@ -185,16 +204,19 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	address = argv[optind];
-	s = call(&to, wait);
+	signal(SIGPIPE, SIG_IGN); /* a guest that hangs up while we speak: it is seen when we listen */
 	if (getrandom(&chance, sizeof(chance), 0) != sizeof(chance))
 		fail("getrandom: %s", strerror(errno));
 	snprintf(token, sizeof(token), "end-%016llx", (unsigned long long)chance);
 	command = join(argv + optind + 1);
-	f = fdopen(dup(s), "w");
-	fprintf(f, "%s ", token);
-	encode(f, command, strlen(command));
-	fputc('\n', f);
-	fclose(f);
-	free(command);
-	return listen_to(s, token, time);
+	/* A guest that is just coming up may hang up on its first caller. */
+	for (int again = 0; again < 2; again++) {
+		s = call(&to, wait);
+		say(s, token, command);
+		status = listen_to(s, token, time);
+		if (status >= 0)
+			return status;
+		close(s);
+	}
+	fail("the connection ended before the command did");
 }

@@ -105,7 +105,7 @@ everything() {
 	calm
 	is "$io: the driver can be removed and loaded ten times under load" "$bad" ""
 	resumes "$io: and then works as before" "$name"
-	is "$io: 4 MiB to the guest arrive as they were" "$(to_guest "$name" 4)" "$(digest 4)"
+	is "$io: 16 MiB to the guest arrive as they were" "$(to_guest "$name" 16)" "$(digest 16)"
 	is "$io: the guest's kernel complained of nothing" \
 		"$(guest "$name" 'dmesg' | grep -E 'Call Trace|BUG:|WARNING: CPU|nobody cared|NETDEV WATCHDOG|not a head|TX timeout|bad gso|rcu_.*stall')" ""
 }
@@ -123,7 +123,7 @@ kernel=vmlinux
 net=io=uring boot_linux u cloud -m 256M -p quiet
 net=io=poll boot_linux p generic -m 5G -c 2 -p quiet
 make_file $MIB
-make_file 4
+make_file 16
 prepare u
 prepare p
 diag "$(since "$started") s: two guests are up"
@@ -164,8 +164,8 @@ for i in 31 32 33 100 500 900; do
 	[ "$p" = $n ] || { bad+=" $i: $((n - p)) missing;" n=$p; }
 done
 is "a ring of 32: of bursts of up to 900 packets none is lost, nor the last one late" "$bad" ""
-is "a ring of 32: 4 MiB to the guest arrive as they were" "$(to_guest s 4)" "$(digest 4)"
-is "a ring of 32: 4 MiB from the guest arrive as they were" "$(from_guest s 4)" "$(digest 4)"
+is "a ring of 32: 16 MiB to the guest arrive as they were" "$(to_guest s 16)" "$(digest 16)"
+is "a ring of 32: 16 MiB from the guest arrive as they were" "$(from_guest s 16)" "$(digest 16)"
 ok "a ring of 32: large pings, none lost" \
 	bash -c "ping -q -c 200 -i 0.005 -s 3900 ${ip[s]} | grep '200 received, 0% packet loss'"
 ok "a ring of 32: 1000 pings more, none lost" pinged s 1000
@@ -184,12 +184,12 @@ fi
 ok "and takes io=poll" grep -q "engine poll" "$T/x.err"
 ok "--mmio-strict: 1000 pings, none lost" pinged x 1000
 q=$(interrupts x) m=$(kvm_stat x mmio_exits)
-is "--mmio-strict: 4 MiB to the guest arrive as they were" "$(to_guest x 4)" "$(digest 4)"
+is "--mmio-strict: 16 MiB to the guest arrive as they were" "$(to_guest x 16)" "$(digest 16)"
 q=$(($(interrupts x) - q)) m=$(($(kvm_stat x mmio_exits) - m))
 diag "bulk to the guest: $q interrupts, $m exits to ringlet"
 holds "--mmio-strict: each interrupt is acknowledged in ringlet, so the exits above were counted" "m >= q && q > 0" \
 	"$m exits, $q interrupts"
-is "--mmio-strict: 4 MiB from the guest arrive as they were" "$(from_guest x 4)" "$(digest 4)"
+is "--mmio-strict: 16 MiB from the guest arrive as they were" "$(from_guest x 16)" "$(digest 16)"
 flood x
 bad=$(console x "for i in 1 2 3; do rmmod virtio_net && modprobe virtio_net && /bin/network >/dev/null || echo failed \$i; usleep 50000; done")
 calm

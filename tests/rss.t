@@ -57,7 +57,7 @@ spreads() {
 	local share q least=$((FLOWS * EACH))
 	read -ra share <<<"$(spread "$2")"
 	for q in "${share[@]}"; do ((q >= least)) || least=$q; done
-	holds "$1" "${#share[@]} == 4 && least >= FLOWS * EACH / 20" "packets in each: ${share[*]}"
+	holds "$1" "${#share[@]} == 4 && least >= FLOWS * EACH / 10" "packets in each: ${share[*]}"
 }
 
 # does CLAIM NAME COMMAND: succeeds in the guest, without a word.

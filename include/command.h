@@ -35,6 +35,8 @@ struct boot_made command_initrd(const struct initramfs *fs);
 
 /* Why a guest may be unable to take a command; NULL: no idea. */
 const char *command_doubts(void);
+/* Why a program that the command calls may not be there; NULL: it is not our fault. */
+const char *command_lacks(void);
 
 /*
  * command.c: while privileged; the device is for vm_add_virtio().  terminal:

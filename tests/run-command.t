@@ -9,11 +9,16 @@
 # have ended.
 . "$(dirname "$0")/lib.sh"
 in_lab "$@"
-plan 41
+plan 44
 
 # Nothing to decompress in the guest: these are up sooner.
 generic=build/guest/generic/vmlinux lab=build/guest/lab/vmlinux
 R=("$RINGLET" --timeout 100 -m 256M)
+# The host's programs, with a busybox, whether it has one or not; and without.
+mkdir "$T/bin" "$T/few"
+cp build/busybox/bin/busybox "$T/bin"
+ln -s /bin/sh "$(command -v xz)" "$T/few"
+PATH=$T/bin:$PATH
 
 # case_of NAME COMMAND...: in the background; $T/NAME.out, .err and .status.
 jobs=()
@@ -152,6 +157,7 @@ case_of binary binary
 case_of seven "${R[@]}" "$T/zst/boot/vmlinuz" -- sh -c 'exit 7'
 case_of killed "${R[@]}" -v $generic -- sh -c 'kill -9 $$'
 case_of nosuch "${R[@]}" $lab -- nosuch-program
+case_of alone env PATH="$T/few" "${R[@]}" $lab -- sh -c 'ls'
 case_of reader_gone reader_gone
 case_of late "$RINGLET" --timeout 6 -m 256M $lab -- sleep 1000
 case_of panic "${R[@]}" $lab -- sh -c 'echo before; sleep 0.2; echo c >/proc/sysrq-trigger'
@@ -179,6 +185,12 @@ is "with nothing on standard error" "$(result binary)" "0 "
 is "exit 7: 7 (modules packed by zstd)" "$(result seven)" "7 "
 is "a signal: 128 and its number" "$(<"$T/killed.status")" 137
 like "a program that does not exist: 127, and a sentence" "$(result nosuch)" "127 *nosuch-program*"
+like "where the host has no busybox, that is said of programs that are not there" "$(result alone)" \
+	"127 *ls: not found*ringlet: no other programs are in the guest, as this host has no busybox: *"
+like "and of a shell at once" \
+	"$(script -qec "env PATH=$T/few $RINGLET --dry-run $lab" /dev/null </dev/null)" "*ringlet: no other programs are in the guest, *"
+unlike "which a shell with a busybox need not be told" \
+	"$(script -qec "$RINGLET --dry-run $lab" /dev/null </dev/null)" "*no other programs*"
 is "a reader that goes away ends the command, by SIGPIPE" "$(result reader_gone) $(<"$T/reader_gone.out")" "141  y"
 like "a time limit: 36" "$(result late)" "36 *ringlet: the guest was still running after 6 s"
 like "a panic: 34, and its sentence" "$(result panic)" "34 *ringlet: the guest's kernel panicked"

@@ -43,6 +43,7 @@ static const char applets[] =
 	"tr traceroute true tty umount uname uniq uptime vi wc wget which whoami xargs xxd yes";
 
 static char doubts[512];
+static bool alone; /* no other programs come with the command */
 
 static void add_text(struct initramfs *fs, const char *path, const char *text)
 {
@@ -65,6 +66,7 @@ static void add_busybox(struct initramfs *fs)
 			initramfs_add_link(fs, path, BUSYBOX);
 		}
 	}
+	alone = !host;
 	free(names);
 	free(host);
 }
@@ -216,6 +218,8 @@ struct initramfs *command_files(const struct conf *c, bool terminal)
 		add_busybox(fs);
 		add_etc(fs, &c->net);
 	}
+	if (alone && !(c->command && *c->command))
+		warn("%s", command_lacks()); /* somebody is about to type their names */
 	fclose(job);
 	initramfs_add_data(fs, SESSION_JOB, 0600, text, size);
 	return fs;
@@ -249,4 +253,9 @@ struct boot_made command_initrd(const struct initramfs *fs)
 const char *command_doubts(void)
 {
 	return *doubts ? doubts : NULL;
+}
+
+const char *command_lacks(void)
+{
+	return alone ? "no other programs are in the guest, as this host has no busybox: apt-get install busybox-static, or name them with --copy" : NULL;
 }

@@ -20,6 +20,8 @@
 
 /* Of the console, when a guest did not end as guests do. */
 #define LAST_LINES 12
+/* How a shell ends that did not find a program. */
+#define STATUS_NOT_FOUND 127
 
 static bool panicked(const struct vm *vm)
 {
@@ -73,8 +75,11 @@ int ending_say(const struct conf *c, struct vm *vm, const struct symbols *symbol
 {
 	const struct last_moments last = { vm, symbols };
 
-	if (vm->end == VM_EXIT)
+	if (vm->end == VM_EXIT) {
+		if (command_status() == STATUS_NOT_FOUND && command_lacks())
+			warn("%s", command_lacks());
 		return command_status();
+	}
 	if (c->session && vm->end != VM_SIGNAL && vm->end != VM_QUIT)
 		console_say_last();
 	if (c->session && vm->end == VM_POWEROFF && !command_is_up()) {

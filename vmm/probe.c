@@ -413,6 +413,19 @@ static void probe_passt(void)
 	free(program);
 }
 
+static void probe_busybox(void)
+{
+	char *program = program_find("busybox");
+
+	if (program) {
+		add_row("busybox", OK, "%s", program);
+	} else {
+		add_row("busybox", WARN, "not installed");
+		advise("apt-get install busybox-static, for a shell in a guest and what scripts call (ringlet KERNEL -- COMMAND)");
+	}
+	free(program);
+}
+
 static void probe_kernel(void)
 {
 	char err[600], *kernel = conf_find_kernel();
@@ -476,6 +489,7 @@ bool probe_host(bool json)
 	probe_user_namespaces();
 	probe_hugepages();
 	probe_passt();
+	probe_busybox();
 	probe_kernel();
 	if (json)
 		print_json();

@@ -11,7 +11,7 @@
 # Needs root: it hides, forbids and occupies devices, in namespaces of its own.
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
-plan 140
+plan 142
 
 top=$PWD
 ringlet=$T/ringlet # where an ordinary user may run it too
@@ -479,6 +479,11 @@ ended quit
 restored "Ctrl-A x quits, and the terminal is as it was" quit 0
 like "saying so" "$(<"$T/quit.screen")" "*ringlet: the user quit*"
 
+terminal far "setsid -w $ringlet $T/halt"
+is "so it is where there is no job control" "$(keys far)" "-echo -icanon -isig -opost "
+printf '\001x' >"$T/far.keys"
+ended far
+restored "and as it was in the end" far 0
 terminal off "$ringlet $T/off"
 ended off
 restored "the terminal is as it was after a guest that powered off" off 0

@@ -102,7 +102,7 @@ void console_open(void)
 	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &con.saved))
 		return;
 	con.put_off = in_background();
-	if (tcgetpgrp(STDIN_FILENO) != getpgrp())
+	if (con.put_off)
 		return;
 	atexit(restore_terminal);
 	t = con.saved;

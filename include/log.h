@@ -28,6 +28,15 @@ enum exit_status {
 	EXIT_HOST_ERROR = 125,
 };
 
+/*
+ * Main thread, before privileges go and before any other thread starts: from here
+ * on nobody waits for a stderr that is not read for longer than a second; what is
+ * lost is counted, and the next message says so.
+ */
+void log_open(void);
+/* What is written to, for poll(). */
+int log_fd(void);
+
 /* Whether info() prints.  Set once by main before any thread starts. */
 extern bool log_verbose;
 

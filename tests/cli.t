@@ -11,7 +11,7 @@
 # Needs root: it hides, forbids and occupies devices, in namespaces of its own.
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
-plan 142
+plan 143
 
 top=$PWD
 ringlet=$T/ringlet # where an ordinary user may run it too
@@ -362,6 +362,14 @@ ends "so does SIGTERM" term 143 "ended by signal 15 (Terminated)" 6
 unread stop "$ringlet" --timeout 20 --name unread "$T/spam"
 until_true 5 timeout 2 "$ringlet" ctl unread stop >"$T/stop.said" 2>&1
 ends "and the control socket" stop 0 "*" 6
+mkfifo "$T/both"
+exec {both}<>"$T/both"
+head -c 65536 /dev/zero >"$T/both"
+"$ringlet" --timeout 1 "$T/spam" >"$T/both" 2>&1 &
+pid[both]=$! running[$!]=both
+ended both 6
+is "standard error need not be read either" "${status[both]}" 36
+exec {both}>&-
 # The pipe is root's, and a user without rights cannot open it again.
 unread other with_dev "kvm=666" "${NOBODY[@]}" "$ringlet" --timeout 1 "$T/spam"
 ends "and another user's pipe" other 36 "the guest was still running after 1 s" 6

@@ -6,6 +6,8 @@
 #include "log.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -182,6 +184,51 @@ static int exit_status_of(void (*f)(void))
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/* A pipe that is full is stderr; what is read of it afterwards: said. */
+static void with_a_full_pipe(void (*f)(void))
+{
+	int saved = dup(STDERR_FILENO), p[2];
+	ssize_t n;
+
+	CHECK(!pipe2(p, O_NONBLOCK));
+	while (write(p[1], said, PIPE_BUF) > 0)
+		;
+	fcntl(p[1], F_SETFL, 0);
+	dup2(p[1], STDERR_FILENO);
+	close(p[1]);
+	log_open();
+	f();
+	while (read(p[0], said, sizeof(said)) > 0)
+		;
+	warn("heard");
+	n = read(p[0], said, sizeof(said) - 1);
+	said[MAX(n, 0)] = '\0';
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(p[0]);
+}
+
+static void say_to_nobody(void)
+{
+	errno = ENOMEDIUM;
+	for (int i = 0; i < 10; i++)
+		guest_warn("not heard");
+	CHECK_EQ(errno, ENOMEDIUM);
+	warn("not heard");
+}
+
+static void say_nothing(void)
+{
+}
+
+static void who_does_not_read_is_not_waited_for(void)
+{
+	with_a_full_pipe(say_to_nobody);
+	CHECK_STR(said, "\nringlet: 11 messages lost here: nobody read standard error\nringlet: heard\n");
+	with_a_full_pipe(say_nothing);
+	CHECK_STR(said, "ringlet: heard\n");
+}
+
 static void call_die(void)
 {
 	die("no %s", "memory");
@@ -214,6 +261,8 @@ int main(void)
 		{ "a minute later a guest's mistakes are reported again", later_ones_are_said_again },
 		{ "threads share the limit and do not mix their lines", threads_share_the_limit },
 		{ "die and die_args say one line and end with their status", dying_has_a_status },
+		/* The last, as the pipe stays where messages go. */
+		{ "who does not read stderr is not waited for, and told", who_does_not_read_is_not_waited_for },
 	};
 	return check_run(tests, ARRAY_SIZE(tests));
 }

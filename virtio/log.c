@@ -2,52 +2,61 @@
 /*
  * log.c - one line on stderr per message, written with one system call so
  * that lines of different threads do not mix.
+ *
+ * Where nobody reads stderr, words are lost and counted: who moves packets or
+ * holds a lock cannot wait for a pager.
  */
 #include "log.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "std_stream.h"
+
+/* How long a message waits for a reader. */
+#define PATIENCE_MS 1000
 
 bool log_verbose;
 static bool terminal_is_raw;
+static struct std_stream to = { .fd = STDERR_FILENO }; /* waits, before log_open() */
+static unsigned lost;				       /* messages, or their ends, since one was written */
+
+void log_open(void)
+{
+	std_open(&to, STDERR_FILENO, O_WRONLY);
+}
+
+int log_fd(void)
+{
+	return to.fd;
+}
 
 void log_raw_terminal(bool raw)
 {
 	terminal_is_raw = raw;
 }
 
-static void say(const char *fmt, va_list ap)
+static bool write_all(const char *s, size_t len, int wait_ms)
 {
-	int saved = errno, len;
-	char *text = NULL;
+	struct pollfd p = { .fd = to.fd, .events = POLLOUT };
 
-	len = vasprintf(&text, fmt, ap);
-	struct iovec line[] = {
-		{ (char *)"ringlet: ", strlen("ringlet: ") },
-		{ len < 0 ? (char *)fmt : text, len < 0 ? strlen(fmt) : (size_t)len },
-		{ (char *)"\r\n" + !terminal_is_raw, terminal_is_raw ? 2 : 1 },
-	};
-	if (writev(STDERR_FILENO, line, ARRAY_SIZE(line)) < 0)
-		errno = 0; /* nobody left to tell */
-	if (len >= 0)
-		free(text);
-	errno = saved;
-}
-
-static bool write_all(const char *s, size_t len)
-{
 	while (len) {
-		ssize_t n = write(STDERR_FILENO, s, len);
+		const struct iovec rest = { (void *)s, len };
+		ssize_t n = std_write(&to, &rest, 1);
 
-		if (n < 0 && errno != EINTR)
-			return false; /* nobody left to tell */
+		if (n < 0 && errno != EAGAIN)
+			return true; /* nobody left to tell */
+		if (n < 0 && poll(&p, 1, wait_ms) <= 0) {
+			__atomic_fetch_add(&lost, 1, __ATOMIC_RELAXED);
+			return false;
+		}
 		n = MAX(n, 0);
 		s += n;
 		len -= (size_t)n;
@@ -55,17 +64,42 @@ static bool write_all(const char *s, size_t len)
 	return true;
 }
 
+/* Who is patient waits each time, others only for the first message that is lost. */
+static void say(bool patient, const char *fmt, va_list ap)
+{
+	unsigned missing = __atomic_load_n(&lost, __ATOMIC_RELAXED);
+	int saved = errno, wait_ms = patient || !missing ? PATIENCE_MS : 0;
+	const char *end = terminal_is_raw ? "\r\n" : "\n";
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	if (f) {
+		if (missing) /* the last of them perhaps not from its beginning */
+			fprintf(f, "%sringlet: %u message%s lost here: nobody read standard error%s", end, missing,
+				missing == 1 ? "" : "s", end);
+		fputs("ringlet: ", f);
+		vfprintf(f, fmt, ap);
+		fputs(end, f);
+		fclose(f);
+	}
+	if (write_all(text ? text : fmt, text ? size : strlen(fmt), wait_ms))
+		__atomic_fetch_sub(&lost, missing, __ATOMIC_RELAXED);
+	free(text);
+	errno = saved;
+}
+
 static void write_document(const char *text)
 {
 	size_t len;
 
 	if (!terminal_is_raw) {
-		write_all(text, strlen(text));
+		write_all(text, strlen(text), PATIENCE_MS);
 		return;
 	}
 	for (; *text; text += len + 1) {
 		len = strcspn(text, "\n");
-		if (!write_all(text, len) || !write_all("\r\n", 2) || !text[len])
+		if (!write_all(text, len, PATIENCE_MS) || !write_all("\r\n", 2, PATIENCE_MS) || !text[len])
 			return;
 	}
 }
@@ -103,17 +137,17 @@ void info_document(void (*write_it)(FILE *f, const void *arg), const void *arg)
 	free(text);
 }
 
-#define SAY(fmt)                   \
-	do {                       \
-		va_list ap;        \
-		va_start(ap, fmt); \
-		say(fmt, ap);      \
-		va_end(ap);        \
+#define SAY(patient, fmt)              \
+	do {                           \
+		va_list ap;            \
+		va_start(ap, fmt);     \
+		say(patient, fmt, ap); \
+		va_end(ap);            \
 	} while (0)
 
 void warn(const char *fmt, ...)
 {
-	SAY(fmt);
+	SAY(true, fmt);
 }
 
 /*
@@ -140,23 +174,23 @@ static bool guest_may_speak(void)
 void guest_warn(const char *fmt, ...)
 {
 	if (guest_may_speak())
-		SAY(fmt);
+		SAY(false, fmt);
 }
 
 void info(const char *fmt, ...)
 {
 	if (log_verbose)
-		SAY(fmt);
+		SAY(false, fmt);
 }
 
 void die(const char *fmt, ...)
 {
-	SAY(fmt);
+	SAY(true, fmt);
 	exit(EXIT_HOST_ERROR);
 }
 
 void die_args(const char *fmt, ...)
 {
-	SAY(fmt);
+	SAY(true, fmt);
 	exit(EXIT_BAD_ARGS);
 }

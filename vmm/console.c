@@ -338,16 +338,28 @@ static bool move_output(struct vm *vm)
 	return true;
 }
 
+/* False: it cannot be written to in that time (-1: for ever), or a signal came. */
+static bool wait_to_write(int fd, int sigfd, int wait_ms)
+{
+	struct pollfd p[] = { { .fd = fd, .events = POLLOUT }, { .fd = sigfd, .events = POLLIN } };
+
+	return poll(p, ARRAY_SIZE(p), wait_ms) > 0 && !p[1].revents;
+}
+
 void console_flush(struct vm *vm)
 {
 	int how = LOAD_ACQUIRE(&vm->end);
 	bool hurry = how == VM_TIMEOUT || how == VM_QUIT || how == VM_SIGNAL;
 	int sigfd = signalfd(-1, &con.signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	struct pollfd p[] = { { .fd = con.to.fd, .events = POLLOUT }, { .fd = sigfd, .events = POLLIN } };
+	int wait_ms = hurry ? PATIENCE_MS : -1;
+	bool reader = true;
 
 	/* Somebody may be reading it page by page; a signal says that nobody is. */
-	while (move_output(vm) && poll(p, ARRAY_SIZE(p), hurry ? PATIENCE_MS : -1) > 0 && !p[1].revents)
-		;
+	while (reader && move_output(vm))
+		reader = wait_to_write(con.to.fd, sigfd, wait_ms);
+	/* The page is followed by why the guest ended. */
+	if (reader && !hurry)
+		wait_to_write(log_fd(), sigfd, -1);
 	close(sigfd);
 }
 

@@ -250,6 +250,7 @@ static void open_all(const char *cmdline, const struct boot_made *made)
 		vm_add_virtio(&vm, command_open(&vm, &conf, terminal, netns_start_peer));
 	load_guest(cmdline, made);
 	console_open_output();
+	log_open();
 	if (net)
 		link_open(net, &tap);
 }

@@ -181,13 +181,21 @@ flood() {
 	ok "a flood of small packets both ways ends" until_true 30 sent_there "$name"
 	all_here() { (($(udp_here) - here + $(seen "$name" tx_dropped) - lost == COUNT)); }
 	all_there() { (($(udp_there "$name") - there + $(stat_of "$name" tx_dropped) - dropped == COUNT)); }
-	until_true 10 all_here
+	until_true 10 all_here || diag "$(datagram_story "$name")"
 	is "of it, what the guest sent and what it dropped is what arrived here" \
 		$(($(udp_here) - here + $(seen "$name" tx_dropped) - lost)) $COUNT
 	until_true 10 all_there
 	is "what was sent here and what the tap dropped is what arrived in the guest" \
 		$(($(udp_there "$name") - there + $(stat_of "$name" tx_dropped) - dropped)) $COUNT
 	diag "to the guest: $(($(stat_of "$name" tx_dropped) - dropped)) dropped of $COUNT"
+}
+# Where one may have gone that is not here.
+datagram_story() {
+	echo "here: tap $(stat_of "$1" rx_packets), dropped $(stat_of "$1" rx_dropped);" \
+		"$(grep -h -E '^(Ip|Udp): [0-9]' /proc/net/snmp | tr '\n' ' ')"
+	console "$1" "grep -h -E '^(Ip|Udp): [0-9]|eth0' /proc/net/snmp /proc/net/dev"
+	kill -USR1 "${pid[$1]}"
+	until_true 5 says "$T/$1.err" "vcpus 0 exits" && cat "$T/$1.err"
 }
 sent_there() { [ "$(console "$1" 'cat /tmp/sent')" = "done" ]; }
 

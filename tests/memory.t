@@ -8,9 +8,9 @@
 # Counted is Pss, which shares out what several processes use.
 . "$(dirname "$0")/lib.sh"
 in_lab "$@"
+. tests/traffic.sh
 plan 9
 
-BUSYBOX=$PWD/build/busybox/bin/busybox
 MOST=4096 # kB
 
 # own NAME MIB: Pss of all but the guest's memory, the mapping of just that
@@ -30,8 +30,6 @@ check() {
 	# Where the guest's memory is not what we take for it, nothing is counted.
 	holds "$2: less than $MOST kB" "pss > 0 && pss < MOST && ram > 20000" "$pss kB besides $ram kB"
 }
-
-listens() { [ -n "$(ss -Hltn "sport = :$1")" ]; }
 
 bulk() {
 	local address=${ip[$1]} job

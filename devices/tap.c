@@ -225,6 +225,9 @@ static int set_address(int s, const char *name, u32 ip, unsigned prefix)
 	return ioctl(s, SIOCSIFNETMASK, &ifr);
 }
 
+/* What helps who has no right to it, if that is why. */
+#define DO_IT_FIRST(how) (errno == EPERM ? "; do it first (" how "), or run as root" : "")
+
 int tap_configure(struct tap *t, u32 ip, unsigned prefix, unsigned mtu, unsigned *mtu_now,
 		  char *err, size_t err_size)
 {
@@ -234,11 +237,6 @@ int tap_configure(struct tap *t, u32 ip, unsigned prefix, unsigned mtu, unsigned
 	if (s < 0)
 		return FAIL("cannot configure tap %s: %s", t->name, strerror(errno));
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", t->name);
-	ifr.ifr_mtu = (int)mtu;
-	if (mtu && ioctl(s, SIOCSIFMTU, &ifr)) {
-		snprintf(err, err_size, "cannot set the MTU of %s to %u: %s", t->name, mtu, strerror(errno));
-		goto out;
-	}
 	if (ioctl(s, SIOCGIFMTU, &ifr)) {
 		/* fd= may be a tap of another network namespace: leave it alone. */
 		*mtu_now = 1500;
@@ -248,9 +246,18 @@ int tap_configure(struct tap *t, u32 ip, unsigned prefix, unsigned mtu, unsigned
 			r = 0;
 		goto out;
 	}
-	*mtu_now = (unsigned)ifr.ifr_mtu;
+	*mtu_now = mtu ? mtu : (unsigned)ifr.ifr_mtu;
+	if (ifr.ifr_mtu != (int)*mtu_now) {
+		ifr.ifr_mtu = (int)mtu;
+		if (ioctl(s, SIOCSIFMTU, &ifr)) {
+			snprintf(err, err_size, "cannot set the MTU of %s to %u: %s%s", t->name, mtu, strerror(errno),
+				 DO_IT_FIRST("ip link set mtu"));
+			goto out;
+		}
+	}
 	if (ip && set_address(s, t->name, ip, prefix)) {
-		snprintf(err, err_size, "cannot give %s its address: %s", t->name, strerror(errno));
+		snprintf(err, err_size, "cannot give %s its address: %s%s", t->name, strerror(errno),
+			 DO_IT_FIRST("ip addr add"));
 		goto out;
 	}
 	r = 0;
@@ -260,7 +267,7 @@ int tap_configure(struct tap *t, u32 ip, unsigned prefix, unsigned mtu, unsigned
 	if (ioctl(s, SIOCSIFFLAGS, &ifr)) {
 		r = -1;
 		snprintf(err, err_size, "cannot bring %s up: %s%s", t->name, strerror(errno),
-			 errno == EPERM ? "; do it first (ip link set up), or run as root" : "");
+			 DO_IT_FIRST("ip link set up"));
 	}
 out:
 	close(s);

@@ -11,7 +11,7 @@
 # Needs root: it hides, forbids and occupies devices, in namespaces of its own.
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
-plan 143
+plan 146
 
 top=$PWD
 ringlet=$T/ringlet # where an ordinary user may run it too
@@ -193,8 +193,8 @@ ip tuntap add point mode tun
 refused "a tun" 125 "point is a tun, which carries no Ethernet: *" "${R[@]}" -n tap=point "$T/off"
 refused "another kind of interface" 125 "lo exists and is not a tap: choose another name for tap=" \
 	"${R[@]}" -n tap=lo "$T/off"
-refused "an MTU that the host refuses the tap" 125 "cannot set the MTU of ringlet0 to 65535: *" \
-	"${R[@]}" -n mtu=65535 "$T/off"
+run "${R[@]}" -n mtu=65521 "$T/off"
+is "the largest MTU is one that a tap takes" "$status $err$left" "0 ringlet: the guest powered off"
 exec 8</dev/null
 refused "a descriptor that is no tap" 125 "descriptor 8 is not an attached tap" "${R[@]}" -n fd=8 "$T/off"
 exec 8<&-
@@ -220,6 +220,8 @@ with_tap() {
 refused "a descriptor of a tap without headers" 125 \
 	"descriptor 7 (bare) must be a tap with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR" \
 	with_tap 0x1002 bare "${R[@]}" -n fd=7 "$T/off"
+refused "one of another network namespace, to be changed" 125 "far is not in this network namespace: set it up there" \
+	with_tap 0x5002 far unshare -n "${R[@]}" -n fd=7,mtu=1400 "$T/off"
 run with_tap 0x5002 given "${R[@]}" -n fd=7 "$T/off"
 is "a descriptor of a tap as it should be is used" "$status $err$left" "0 ringlet: the guest powered off"
 is "and what it has no room for at the moment waits" "$(<"$T/room")" $((2 ** 31 - 1))
@@ -443,9 +445,15 @@ ok "SIGKILL leaves no tap either" until_true 5 no_tap
 
 ip tuntap add mine mode tap vnet_hdr user nobody
 ip link set dev mine up
-run with_dev "kvm=666 tun=666" "${NOBODY[@]}" "${R[@]}" -n tap=mine "$T/off"
+run with_dev "kvm=666 tun=666" "${NOBODY[@]}" "${R[@]}" -n tap=mine,mtu=1500 "$T/off"
 is "a user without rights runs a guest on a tap made for him" "$status $err" "0 ringlet: the guest powered off"
 like "which stays" "$(interfaces)" "*mine*"
+refused "of which he cannot change the MTU" 125 \
+	"cannot set the MTU of mine to 1400: Operation not permitted; do it first (ip link set mtu), or run as root" \
+	with_dev "kvm=666 tun=666" "${NOBODY[@]}" "${R[@]}" -n tap=mine,mtu=1400 "$T/off"
+refused "nor the address" 125 \
+	"cannot give mine its address: Operation not permitted; do it first (ip addr add), or run as root" \
+	with_dev "kvm=666 tun=666" "${NOBODY[@]}" "${R[@]}" -n tap=mine,ip=10.9.9.1/24 "$T/off"
 refused "only root can become another user" 35 "--user nobody: only root can become another user" \
 	with_dev "kvm=666" "${NOBODY[@]}" "${R[@]}" --user nobody "$T/off"
 boot plain -n none "$T/halt"

@@ -259,8 +259,8 @@ static void bad_key_values(void)
 			     "nor have a slash, colon, % or blank in it");
 	refused("-n fd=2", "--net fd=2: not a number from 3 to 2147483647");
 	refused("-n fd=2147483648", "--net fd=2147483648: not a number from 3 to 2147483647");
-	refused("-n mtu=67", "--net mtu=67: not a number from 68 to 65535");
-	refused("-n mtu=65536", "--net mtu=65536: not a number from 68 to 65535");
+	refused("-n mtu=67", "--net mtu=67: not a number from 68 to 65521");
+	refused("-n mtu=65522", "--net mtu=65522: not a number from 68 to 65521");
 	refused("-n queue_size=16", "--net queue_size=16: not a number from 32 to 1024");
 	refused("-n queue_size=2048", "--net queue_size=2048: not a number from 32 to 1024");
 	refused("-n queue_size=48", "--net queue_size=48: not a power of two; write 256, 512 or "

@@ -90,7 +90,7 @@ static void random_net(struct conf_net *n)
 		n->guest_ip = n->host_ip ? n->host_ip ^ htonl(3) : ip("192.168.7.9");
 		n->prefix = n->host_ip ? n->prefix : 24;
 	}
-	n->mtu = below(2) ? 68 + below(65468) : 0;
+	n->mtu = below(2) ? 68 + below(65454) : 0;
 	n->queue_size = 32 << below(6);
 	if (n->fd < 0)
 		n->queues = 1 + below(NET_MAX_PAIRS);

@@ -248,8 +248,8 @@ static void take_key(struct conf_net *net, enum net_key key, const char *where, 
 	case KEY_GUEST_IP:
 		conf_parse_guest_ip(where, value, net);
 		break;
-	case KEY_MTU: /* the least IPv4 can do with, and the most there is a field for */
-		net->mtu = conf_number(where, value, 68, 65535);
+	case KEY_MTU: /* the least IPv4 can do with, and the most a tap takes */
+		net->mtu = conf_number(where, value, 68, 65521);
 		break;
 	case KEY_QUEUE_SIZE:
 		parse_queue_size(where, value, net);

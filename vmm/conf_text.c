@@ -330,7 +330,7 @@ static const char help[] =
 	"      ip=HOST/LEN      address to give to the tap\n"
 	"      guest_ip=ADDR    address for the guest, by ip= on its command line\n"
 	"      mac=ADDR         the guest's MAC address (random)\n"
-	"      mtu=N            68 to 65535 (the tap's own)\n"
+	"      mtu=N            68 to 65521 (the tap's own)\n"
 	"      queue_size=N     ring entries, a power of two, 32 to 1024 (1024)\n"
 	"      queues=N         pairs of queues, each with its own thread, 1 to 16 (1)\n"
 	"      irq=POLICY       when to interrupt for packets received: packet, drain,\n"

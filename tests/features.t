@@ -181,21 +181,13 @@ flood() {
 	ok "a flood of small packets both ways ends" until_true 30 sent_there "$name"
 	all_here() { (($(udp_here) - here + $(seen "$name" tx_dropped) - lost == COUNT)); }
 	all_there() { (($(udp_there "$name") - there + $(stat_of "$name" tx_dropped) - dropped == COUNT)); }
-	until_true 10 all_here || diag "$(datagram_story "$name")"
+	until_true 10 all_here
 	is "of it, what the guest sent and what it dropped is what arrived here" \
 		$(($(udp_here) - here + $(seen "$name" tx_dropped) - lost)) $COUNT
 	until_true 10 all_there
 	is "what was sent here and what the tap dropped is what arrived in the guest" \
 		$(($(udp_there "$name") - there + $(stat_of "$name" tx_dropped) - dropped)) $COUNT
 	diag "to the guest: $(($(stat_of "$name" tx_dropped) - dropped)) dropped of $COUNT"
-}
-# Where one may have gone that is not here.
-datagram_story() {
-	echo "here: tap $(stat_of "$1" rx_packets), dropped $(stat_of "$1" rx_dropped);" \
-		"$(grep -h -E '^(Ip|Udp): [0-9]' /proc/net/snmp | tr '\n' ' ')"
-	console "$1" "grep -h -E '^(Ip|Udp): [0-9]|eth0' /proc/net/snmp /proc/net/dev"
-	kill -USR1 "${pid[$1]}"
-	until_true 5 says "$T/$1.err" "vcpus 0 exits" && cat "$T/$1.err"
 }
 sent_there() { [ "$(console "$1" 'cat /tmp/sent')" = "done" ]; }
 
@@ -265,7 +257,9 @@ make_file 4
 quiet_host
 kernel=vmlinux
 boot_linux a cloud -m 256M -p quiet
-net=mtu=9000 boot_linux b lab -m 256M -p quiet
+# Its packets wait in a plain queue: Debian's fq_codel drops one, and counts that
+# nowhere else, if for a tenth of a second they all waited for long.
+net=mtu=9000 boot_linux b lab -m 256M -p "quiet sysctl.net.core.default_qdisc=pfifo_fast"
 prepare a && acquaint a || bail "no guest"
 diag "$(since "$started") s: a guest is up"
 filters a

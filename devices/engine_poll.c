@@ -113,7 +113,9 @@ static void poll_enter(struct engine *e, s64 wait_ns)
 	struct timespec limit = { wait_ns / 1000000000, wait_ns % 1000000000 };
 	u64 count;
 
-	/* What was queued is done already; look at the rest only to sleep. */
+	/* What was queued is done already, but for reads that wait: of those a busy thread hears nothing else. */
+	if (wait_ns == ENGINE_NO_WAIT)
+		retry_reads(p);
 	if (wait_ns == ENGINE_NO_WAIT || p->n)
 		return;
 	e->enters++;

@@ -271,6 +271,24 @@ static void a_patient_read_waits(enum kind kind)
 	}
 }
 
+/* A thread that always has something to do never waits, and is to hear of frames. */
+static void a_busy_thread_gets_frames(enum kind kind)
+{
+	open_engine(kind, SOCK_SEQPACKET);
+	for (u32 i = 0; i < 100; i++) {
+		struct engine_event ev = { .type = ENGINE_NOTHING };
+
+		e->ops->read(e, 3, &iov[3], 1, true);
+		e->ops->enter(e, ENGINE_NO_WAIT);
+		no_event();
+		send_number(i);
+		for (unsigned n = 0; n < 1000 && !e->ops->next(e, &ev); n++)
+			e->ops->enter(e, ENGINE_NO_WAIT);
+		CHECK_EQ(ev.type, ENGINE_READ);
+		CHECK_EQ(number_in(3), i);
+	}
+}
+
 static void a_read_scatters(enum kind kind)
 {
 	static u8 data[65550], got[70000], spill[70000];
@@ -577,6 +595,7 @@ EACH(a_failed_write_is_only_that)
 EACH(a_full_wire)
 EACH(a_hasty_read_does_not_wait)
 EACH(a_patient_read_waits)
+EACH(a_busy_thread_gets_frames)
 EACH(a_read_scatters)
 EACH(frames_come_in_order)
 EACH(the_peer_is_gone)
@@ -598,6 +617,7 @@ int main(void)
 		ROWS("a full wire refuses a write or holds it until there is room", a_full_wire),
 		ROWS("a read that is not to wait says EAGAIN", a_hasty_read_does_not_wait),
 		ROWS("a read that waits gets the next frame and wakes", a_patient_read_waits),
+		ROWS("so it does for a thread that never waits", a_busy_thread_gets_frames),
 		ROWS("a read scatters over its segments, and their array may go", a_read_scatters),
 		ROWS("frames complete in the order in which they came", frames_come_in_order),
 		ROWS("a peer that is gone ends a waiting read", the_peer_is_gone),

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "barrier.h"
@@ -47,13 +48,26 @@ static struct engine_uring *self(struct engine *e)
 	return (struct engine_uring *)e;
 }
 
+/*
+ * A kernel without memory may take a part of what is submitted.  The rest may
+ * not stay: it names arrays that the next round fills anew.
+ */
+static void submit_all(struct engine_uring *u)
+{
+	const struct timespec moment = { .tv_nsec = 100000 };
+
+	while (io_uring_sq_ready(&u->ring))
+		if (io_uring_submit(&u->ring) <= 0)
+			nanosleep(&moment, NULL);
+}
+
 /* A round's requests fit the ring, see SQ_ENTRIES; if not, submit early. */
 static struct io_uring_sqe *next_sqe(struct engine_uring *u)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
 
 	if (!sqe) {
-		io_uring_submit(&u->ring);
+		submit_all(u);
 		sqe = io_uring_get_sqe(&u->ring);
 	}
 	assert(sqe);
@@ -131,6 +145,7 @@ static void uring_enter(struct engine *e, s64 wait_ns)
 		io_uring_submit(&u->ring);
 	else
 		io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &limit, NULL);
+	submit_all(u);
 }
 
 static bool uring_next(struct engine *e, struct engine_event *ev)

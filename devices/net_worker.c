@@ -140,8 +140,11 @@ static void command_start(struct net_worker *w, bool fresh)
 	}
 	if (w->net->control_pair == w->pair && w->dev->accepted & VIRTIO_BIT(VIRTIO_NET_F_CTRL_VQ))
 		w->control = ready_queue(w, w->net->control_queue);
-	if (fresh || !w->rx.vq)
+	if (fresh || !w->rx.vq) {
+		if (w->watched)
+			watch_forgotten(w);
 		rx_reset(&w->rx);
+	}
 	if (fresh || !w->tx.vq)
 		tx_reset(&w->tx);
 	count_ring(w->rx.vq, &w->count.rx);
@@ -171,10 +174,8 @@ static void command_stop(struct net_worker *w)
 	worker_publish(w, w->control);
 	w->rx.vq = w->tx.vq = w->control = NULL;
 	w->serving = false;
-	if (w->watched) {
-		watch_forgotten(w);
+	if (w->watched)
 		watch_stopped(w);
-	}
 }
 
 /* Answer the call that is pending, if any. */

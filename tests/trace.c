@@ -234,6 +234,28 @@ static void frames_left_behind(enum kind kind)
 	CHECK_EQ(count(1, TRACE_DROP, -1), 1);
 }
 
+/* Those that wait while another queue is reset are given after it. */
+static void frames_that_wait_over_a_reset(enum kind kind)
+{
+	begin(TRACE_NET, 0, 1);
+	bench_start((struct bench_setup){
+		.kind = kind, .features = USUAL | RING_RESET, .rx_len = 300, .before_start = trace_pair });
+	CHECK_EQ(rx_post_buffers(1), 1);
+	wire_send(0, 1000);
+	for (int waits = 1; waits;)
+		CHECK_EQ(ioctl(b.tap, FIONREAD, &waits), 0);
+	reg_write(b.dev, VIRTIO_MMIO_QUEUE_SEL, 1);
+	reg_write(b.dev, 0x0c0, 1);
+	CHECK_EQ(reg_read(b.dev, 0x0c0), 0);
+	rx_post_buffers(10);
+	rx_expect(0, 1000);
+	bench_close();
+	end_and_read();
+	CHECK_EQ(count(1, TRACE_CAME, -1), 1);
+	CHECK_EQ(count(1, TRACE_RX, -1), 1);
+	CHECK_EQ(count(1, TRACE_DROP, -1), 0);
+}
+
 static void only_what_is_asked_for(void)
 {
 	begin(TRACE_IRQ, 0, 1);
@@ -514,6 +536,7 @@ static void damaged(void)
 
 EACH(device)
 EACH(frames_left_behind)
+EACH(frames_that_wait_over_a_reset)
 
 int main(void)
 {
@@ -525,6 +548,7 @@ int main(void)
 		{ "a file that cannot be written is refused", refused },
 		ROWS("there is an event for all that is counted", device),
 		ROWS("a frame that a driver leaves behind is told", frames_left_behind),
+		ROWS("one that waits while another queue is reset is not", frames_that_wait_over_a_reset),
 		{ "nothing is recorded that was not asked for", only_what_is_asked_for },
 		{ "where the time of a batch went", where_the_time_went },
 		{ "what was lost is not taken for what came later", after_a_loss },

@@ -263,8 +263,8 @@ void main(void)
 			run(&rules[i]);
 			return;
 		}
-	if (param("rule"))
-		print("there is no such rule\n");
 	for (unsigned i = 0; i < ARRAY_SIZE(rules); i++)
 		print("rule=%s\n", rules[i].name);
+	if (param("rule"))
+		fail("there is no such rule");
 }

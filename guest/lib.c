@@ -185,6 +185,8 @@ u64 param_number(const char *name, u64 otherwise)
 		return otherwise;
 	for (; *at >= '0' && *at <= '9'; at++)
 		n = n * 10 + (u64)(*at - '0');
+	if (*at && *at != ' ')
+		fail("a parameter is to be a number, and is none");
 	return n;
 }
 

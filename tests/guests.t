@@ -12,7 +12,7 @@
 lab=${1:-}
 if [ -n "$lab" ]; then in_lab "$@"; else in_sandbox "$@"; fi
 engines=(uring poll) many=1000
-if [ -n "$lab" ]; then many=200; plan 59; else plan 135; fi
+if [ -n "$lab" ]; then many=200; plan 61; else plan 137; fi
 
 NET=ip=10.0.1.1/24,guest_ip=10.0.1.2
 GUEST=10.0.1.2
@@ -205,6 +205,10 @@ declare -A sentence=(
 run "$RINGLET" guest:hostile -n tap=tap1
 is "hostile lists its rules, and they are those known here" \
 	"$(value rule | sort | tr '\n' ' ')" "$(printf '%s\n' "${!sentence[@]}" | sort | tr '\n' ' ')"
+run "$RINGLET" guest:hostile -n tap=tap1 -p rule=chian
+like "a rule that is not among them is no success" "$status $out" "34 *failed: there is no such rule "
+run "$RINGLET" guest:irq -n tap=tap1 -p count=1o
+like "nor is a number that is none" "$status $out" "34 failed: a parameter is to be a number, and is none "
 rules=("${!sentence[@]}")
 [ -z "$lab" ] || rules=(queue-outside loop receive-short)
 

@@ -64,5 +64,7 @@ int out_open(const char *dir, uid_t user, char *err, size_t err_size);
 void out_start(int dir, u64 limit);
 void out_take(const struct iovec *iov, unsigned n);
 void out_close(void);
+/* Whether a file could not be written here; that was said. */
+bool out_failed(void);
 
 #endif

@@ -9,7 +9,7 @@
 # have ended.
 . "$(dirname "$0")/lib.sh"
 in_lab "$@"
-plan 44
+plan 48
 
 # Nothing to decompress in the guest: these are up sooner.
 generic=build/guest/generic/vmlinux lab=build/guest/lab/vmlinux
@@ -63,6 +63,12 @@ pipes() { seq 10 | "${R[@]}" $generic -- wc -l; }
 binary() {
 	"${R[@]}" $lab -- cat <"$T/data" | tee >(sha256sum >"$T/binary.sum") | wc -c
 	return "${PIPESTATUS[0]}"
+}
+# 200 KiB where there is room for 64, and a standard output that takes nothing.
+full() {
+	mkdir -p "$T/disk" && mount -t tmpfs -o size=64k tmpfs "$T/disk" && mkdir "$T/disk/out" || return
+	"${R[@]}" --user root --out "$T/disk/out" $lab -- sh -c \
+		'dd if=/dev/zero of=/out/a bs=1k count=200 2>/dev/null; echo b >/out/b; echo c' >/dev/full
 }
 reader_gone() {
 	"${R[@]}" $lab -- yes | head -n 1
@@ -158,6 +164,7 @@ case_of seven "${R[@]}" "$T/zst/boot/vmlinuz" -- sh -c 'exit 7'
 case_of killed "${R[@]}" -v $generic -- sh -c 'kill -9 $$'
 case_of nosuch "${R[@]}" $lab -- nosuch-program
 case_of alone env PATH="$T/few" "${R[@]}" $lab -- sh -c 'ls'
+case_of full full
 case_of reader_gone reader_gone
 case_of late "$RINGLET" --timeout 6 -m 256M $lab -- sleep 1000
 case_of panic "${R[@]}" $lab -- sh -c 'echo before; sleep 0.2; echo c >/proc/sysrq-trigger'
@@ -191,6 +198,12 @@ like "and of a shell at once" \
 	"$(script -qec "env PATH=$T/few $RINGLET --dry-run $lab" /dev/null </dev/null)" "*ringlet: no other programs are in the guest, *"
 unlike "which a shell with a busybox need not be told" \
 	"$(script -qec "$RINGLET --dry-run $lab" /dev/null </dev/null)" "*no other programs*"
+is "where the host has no room for what it wrote: 125" "$(<"$T/full.status")" 125
+like "which is said of standard output" "$(<"$T/full.err")" \
+	"*ringlet: cannot write standard output: No space left on device*"
+like "and of a file" "$(<"$T/full.err")" "*ringlet: --out: cannot write a: No space left on device*"
+is "of which nothing is left; for the next one there is room" "$(cd "$T/disk/out" && cat ./*)" b
+umount "$T/disk"
 is "a reader that goes away ends the command, by SIGPIPE" "$(result reader_gone) $(<"$T/reader_gone.out")" "141  y"
 like "a time limit: 36" "$(result late)" "36 *ringlet: the guest was still running after 6 s"
 like "a panic: 34, and its sentence" "$(result panic)" "34 *ringlet: the guest's kernel panicked"

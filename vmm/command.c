@@ -47,6 +47,7 @@ static struct {
 	void (*on_up)(void);
 	bool up;	      /* the guest's init listens */
 	int status;	      /* of the command, -1 while it runs */
+	bool lost;	      /* something that it wrote */
 	int signal;	      /* to be passed on */
 	bool interrupted;     /* once already */
 	bool resized;	      /* the terminal was */
@@ -60,6 +61,10 @@ static ssize_t put(struct stream *s, const struct iovec *iov, unsigned n)
 	ssize_t r = std_write(&s->std, iov, n);
 
 	s->stuck = r < 0 && errno == EAGAIN;
+	if (r < 0 && !s->stuck && errno != EPIPE) {
+		warn("cannot write standard %s: %s", s == &cmd.out ? "output" : "error", strerror(errno));
+		cmd.lost = true;
+	}
 	console_want(s->watch, s->stuck ? POLLOUT : 0);
 	return s->stuck ? 0 : r <= 0 ? -1 : r;
 }
@@ -283,5 +288,5 @@ bool command_is_up(void)
 
 int command_status(void)
 {
-	return cmd.status;
+	return cmd.lost || out_failed() ? EXIT_HOST_ERROR : cmd.status;
 }

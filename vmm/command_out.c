@@ -40,6 +40,7 @@ static struct {
 	size_t have, want; /* of it; of the data and the padding nothing is kept */
 	u32 mode, size;
 	int fd; /* the file at hand, -1: what comes is not kept */
+	bool failed; /* something that came is not here, and not by the guest's fault */
 } out = { .dir = -1, .fd = -1 };
 
 int out_open(const char *dir, uid_t user, char *err, size_t err_size)
@@ -73,10 +74,22 @@ void out_start(int dir, u64 limit)
 	wait_for(OUT_HEADER, HEADER);
 }
 
+static void fail(const char *what, const char *name)
+{
+	guest_warn("--out: cannot %s %s: %s", what, name, strerror(errno));
+	out.failed = true;
+}
+
+bool out_failed(void)
+{
+	return out.failed;
+}
+
+/* Its name is in out.buf, until the next one comes. */
 static void close_file(void)
 {
-	if (out.fd >= 0)
-		close(out.fd);
+	if (out.fd >= 0 && close(out.fd))
+		fail("write", out.buf);
 	out.fd = -1;
 }
 
@@ -149,7 +162,7 @@ static void open_entry(const char *name)
 		out.fd = openat(dir, last, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, out.mode & 0777);
 	}
 	if (dir < 0 || (S_ISREG(out.mode) && out.fd < 0))
-		guest_warn("--out: cannot make %s: %s", name, strerror(errno));
+		fail("make", name);
 	if (!S_ISDIR(out.mode) && !S_ISREG(out.mode))
 		guest_warn("--out: %s is neither a file nor a directory and is left out", name);
 	if (dir >= 0)
@@ -222,13 +235,33 @@ static void part_done(void)
 	}
 }
 
+/* Half a file is worse than none. */
+static void give_up_file(void)
+{
+	const char *last;
+	int dir;
+
+	fail("write", out.buf);
+	close(out.fd);
+	out.fd = -1;
+	dir = open_parent(out.buf, &last);
+	if (dir < 0)
+		return;
+	unlinkat(dir, last, 0);
+	close(dir);
+}
+
 static void keep(const char *data, size_t n)
 {
-	if (out.state == OUT_HEADER || out.state == OUT_NAME) {
+	if (out.state == OUT_HEADER || out.state == OUT_NAME)
 		memcpy(out.buf + out.have, data, n);
-	} else if (out.state == OUT_DATA && out.fd >= 0 && write(out.fd, data, n) != (ssize_t)n) {
-		guest_warn("--out: cannot write a file: %s", strerror(errno));
-		close_file();
+	while (out.state == OUT_DATA && out.fd >= 0 && n) {
+		ssize_t did = write(out.fd, data, n);
+
+		if (did < 0 && errno != EINTR)
+			give_up_file();
+		data += MAX(did, 0);
+		n -= (size_t)MAX(did, 0);
 	}
 }
 

@@ -11,7 +11,7 @@
 # Needs root: it hides, forbids and occupies devices, in namespaces of its own.
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
-plan 146
+plan 150
 
 top=$PWD
 ringlet=$T/ringlet # where an ordinary user may run it too
@@ -309,6 +309,11 @@ for what in "-i $T/nowhere $T/off" "-p $(printf %02048d 0) $T/off" "--user nosuc
 	# shellcheck disable=SC2086
 	run "${R[@]}" --dry-run $what
 	is "--dry-run refuses what the run refuses, ${what%% *}" "$status $out$err" "$said"
+done
+for what in --out=$T/empty/out --copy=/etc/passwd --env=A=b --cwd=/; do
+	refused "${what%%=*} without a command is refused" 35 \
+		"${what%%=*} is for a command in the guest, and there is none: write -- COMMAND" \
+		"${R[@]}" "${what%%=*}" "${what#*=}" "$T/off"
 done
 refused "and another user, where only root can be one" 35 "--user nobody: only root can become another user" \
 	"${NOBODY[@]}" "${R[@]}" --dry-run --user nobody "$T/off"

@@ -217,6 +217,22 @@ static void choose_network(void)
 		netns_prepare_peer(conf.ns_exec);
 }
 
+/* They would do nothing, and leave one wondering where the files are. */
+static void refuse_session_options(void)
+{
+	const struct {
+		const void *given;
+		const char *name;
+	} option[] = {
+		{ conf.out, "--out" }, { conf.copies, "--copy" },	      { conf.environ, "--env" },
+		{ conf.cwd, "--cwd" }, { conf.save_initrd, "--save-initrd" },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(option); i++)
+		if (option[i].given)
+			die_args("%s is for a command in the guest, and there is none: write -- COMMAND", option[i].name);
+}
+
 /* Linux without a command and an initrd has nothing to do but for a user who types. */
 static void choose_session(void)
 {
@@ -225,6 +241,8 @@ static void choose_session(void)
 
 	conf.session = conf.command || (streams && !conf.initrd && boot_version(conf.kernel, version));
 	terminal = conf.session && streams;
+	if (!conf.session)
+		refuse_session_options();
 }
 
 /* Whatever takes rights; the guest's memory is filled at the end of it. */

@@ -11,7 +11,7 @@
 # Needs root: it hides, forbids and occupies devices, in namespaces of its own.
 . "$(dirname "$0")/lib.sh"
 in_sandbox "$@"
-plan 150
+plan 155
 
 top=$PWD
 ringlet=$T/ringlet # where an ordinary user may run it too
@@ -350,6 +350,17 @@ kill "${pid[closed]}"
 ended closed
 "${R[@]}" "$T/off" 2>"$T/run.err" | true
 is "it does not mind that nobody reads its output" "${PIPESTATUS[0]} $(<"$T/run.err")" "0 ringlet: the guest powered off"
+
+for what in help list version; do
+	"${R[@]}" $what >/dev/full 2>"$T/run.err"
+	is "a full disk is told of, by $what" "$? $(<"$T/run.err")" "125 ringlet: standard output could not be written: is its disk full?"
+done
+"${R[@]}" "$T/off" >/dev/full 2>"$T/run.err"
+is "and of what a guest prints" "$? $(<"$T/run.err")" \
+	"0 ringlet: cannot write what the guest prints: No space left on device"$'\n'"ringlet: the guest powered off"
+run "${R[@]}" --stats=json:/dev/full "$T/off"
+is "and of statistics" "$status $err" \
+	"0 ringlet: --stats: cannot write /dev/full: No space left on device"$'\n'"ringlet: the guest powered off"
 
 # A guest that never stops printing, and readers that do not read.
 tiny_kernel "$T/spam" be00000001b90010000066baf803f36eebee

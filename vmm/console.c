@@ -246,7 +246,10 @@ static size_t put_some(const u8 *buf, size_t n)
 
 	if (r >= 0)
 		return (size_t)r;
-	con.out_broken = errno != EAGAIN; /* the reader is gone: so be it */
+	con.out_broken = errno != EAGAIN;
+	/* The reader is gone: so be it. */
+	if (con.out_broken && errno != EPIPE)
+		warn("cannot write what the guest prints: %s", strerror(errno));
 	return 0;
 }
 

@@ -426,6 +426,8 @@ int main(int argc, char **argv)
 		break;
 	}
 	conf_free(&conf);
+	if (fflush(stdout) || ferror(stdout))
+		die("standard output could not be written: is its disk full?");
 	ending_by_signal(&vm);
 	return status;
 }

@@ -47,8 +47,10 @@ void stats_say(void)
 		log_document(write_all, NULL);
 		return;
 	}
+	clearerr(file);
+	errno = 0;
 	write_all(file, NULL);
-	if (fflush(file))
+	if (fflush(file) || ferror(file)) /* a line of it may have failed before */
 		warn("--stats: cannot write %s: %s", all->conf->stats.file, strerror(errno));
 }
 

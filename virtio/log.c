@@ -67,7 +67,7 @@ static bool write_all(const char *s, size_t len, int wait_ms)
 /* Who is patient waits each time, others only for the first message that is lost. */
 static void say(bool patient, const char *fmt, va_list ap)
 {
-	unsigned missing = __atomic_load_n(&lost, __ATOMIC_RELAXED);
+	unsigned missing = __atomic_exchange_n(&lost, 0, __ATOMIC_RELAXED);
 	int saved = errno, wait_ms = patient || !missing ? PATIENCE_MS : 0;
 	const char *end = terminal_is_raw ? "\r\n" : "\n";
 	char *text = NULL;
@@ -83,8 +83,8 @@ static void say(bool patient, const char *fmt, va_list ap)
 		fputs(end, f);
 		fclose(f);
 	}
-	if (write_all(text ? text : fmt, text ? size : strlen(fmt), wait_ms))
-		__atomic_fetch_sub(&lost, missing, __ATOMIC_RELAXED);
+	if (!write_all(text ? text : fmt, text ? size : strlen(fmt), wait_ms))
+		__atomic_fetch_add(&lost, missing, __ATOMIC_RELAXED);
 	free(text);
 	errno = saved;
 }

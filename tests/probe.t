@@ -46,7 +46,7 @@ software=1
 before=$(interfaces)
 probe env
 is "there is a row for everything" "$(others | sed 's/ [^ ;]*;/;/g')" \
-	"/dev/kvm;KVM capabilities;kind of KVM;taps;tap offloads;io_uring;user namespaces;hugepages;passt;busybox;kernel;"
+	"/dev/kvm;KVM capabilities;kind of KVM;taps;tap offloads;io_uring;user namespaces;hugepages;passt;busybox-static;kernel;"
 is "its status and its last line say whether a Linux guest can run" "$status $(tail -n 1 "$T/table")" \
 	"$software $( ((software)) && echo No || echo A) Linux guest can run here."
 if ((software)); then
@@ -132,9 +132,9 @@ mkdir "$T/bin" "$T/few" && ln -s "$(command -v timeout)" "$T/few"
 for program in pasta busybox; do printf '#!/bin/sh\n' >"$T/bin/$program" && chmod 755 "$T/bin/$program"; done
 probe env PATH="/nowhere:$T/bin:$PATH"
 is "passt is looked for where programs are" "$(row passt)" "ok $T/bin/pasta"
-is "so is busybox" "$(row busybox)" "ok $T/bin/busybox"
+is "so is busybox" "$(row busybox-static)" "ok $T/bin/busybox"
 probe env PATH="$T/few"
-like "of both it says what they are good for" "$(row passt)$(row busybox)" \
+like "of both it says what they are good for" "$(row passt)$(row busybox-static)" \
 	"warn not installed; apt-get install passt, *warn not installed; apt-get install busybox-static, *"
 tiny_kernel bzImage f4
 probe env

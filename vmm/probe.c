@@ -400,28 +400,15 @@ static void probe_hugepages(void)
 	advise("echo madvise >/sys/kernel/mm/transparent_hugepage/enabled");
 }
 
-static void probe_passt(void)
+static void probe_program(const char *package, const char *name, const char *what_for)
 {
-	char *program = program_find("pasta");
+	char *program = program_find(name);
 
 	if (program) {
-		add_row("passt", OK, "%s", program);
+		add_row(package, OK, "%s", program);
 	} else {
-		add_row("passt", WARN, "not installed");
-		advise("apt-get install passt, for the outside network without rights (--net user)");
-	}
-	free(program);
-}
-
-static void probe_busybox(void)
-{
-	char *program = program_find("busybox");
-
-	if (program) {
-		add_row("busybox", OK, "%s", program);
-	} else {
-		add_row("busybox", WARN, "not installed");
-		advise("apt-get install busybox-static, for a shell in a guest and what scripts call (ringlet KERNEL -- COMMAND)");
+		add_row(package, WARN, "not installed");
+		advise("apt-get install %s, for %s", package, what_for);
 	}
 	free(program);
 }
@@ -488,8 +475,8 @@ bool probe_host(bool json)
 	probe_uring();
 	probe_user_namespaces();
 	probe_hugepages();
-	probe_passt();
-	probe_busybox();
+	probe_program("passt", "pasta", "the outside network without rights (--net user)");
+	probe_program("busybox-static", "busybox", "a shell in a guest, and what scripts call (ringlet KERNEL -- COMMAND)");
 	probe_kernel();
 	if (json)
 		print_json();

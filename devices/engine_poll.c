@@ -113,7 +113,10 @@ static void poll_enter(struct engine *e, s64 wait_ns)
 	struct timespec limit = { wait_ns / 1000000000, wait_ns % 1000000000 };
 	u64 count;
 
-	/* What was queued is done already, but for reads that wait: of those a busy thread hears nothing else. */
+	/*
+	 * What was queued is done already, but for the reads that wait.  A thread
+	 * that is always busy hears of those here alone.
+	 */
 	if (wait_ns == ENGINE_NO_WAIT)
 		retry_reads(p);
 	if (wait_ns == ENGINE_NO_WAIT || p->n)

@@ -202,7 +202,7 @@ is "where the host has no room for what it wrote: 125" "$(<"$T/full.status")" 12
 like "which is said of standard output" "$(<"$T/full.err")" \
 	"*ringlet: cannot write standard output: No space left on device*"
 like "and of a file" "$(<"$T/full.err")" "*ringlet: --out: cannot write a: No space left on device*"
-is "of which nothing is left; for the next one there is room" "$(cd "$T/disk/out" && cat ./*)" b
+is "of which nothing is left; for the next one there is room" "$(ls "$T/disk/out") $(cat "$T/disk/out/b")" "b b"
 umount "$T/disk"
 is "a reader that goes away ends the command, by SIGPIPE" "$(result reader_gone) $(<"$T/reader_gone.out")" "141  y"
 like "a time limit: 36" "$(result late)" "36 *ringlet: the guest was still running after 6 s"

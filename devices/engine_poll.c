@@ -31,6 +31,7 @@ struct engine_poll {
 	unsigned first, n;
 	struct waiting_read waiting[ENGINE_READS]; /* in order of arrival */
 	unsigned n_waiting;
+	bool tried; /* a read, since the last enter() */
 };
 
 static struct engine_poll *self(struct engine *e)
@@ -54,6 +55,7 @@ static int try_read(struct engine *e, const struct iovec *iov, unsigned n)
 {
 	ssize_t r = readv(e->fd.tap, iov, (int)n);
 
+	self(e)->tried = true;
 	e->enters++;
 	return r < 0 ? -errno : (int)r;
 }
@@ -111,13 +113,16 @@ static void poll_enter(struct engine *e, s64 wait_ns)
 		{ .fd = p->n_waiting ? e->fd.tap : -1, .events = POLLIN },
 	};
 	struct timespec limit = { wait_ns / 1000000000, wait_ns % 1000000000 };
+	bool tried = p->tried;
 	u64 count;
 
+	p->tried = false;
 	/*
 	 * What was queued is done already, but for the reads that wait.  A thread
-	 * that is always busy hears of those here alone.
+	 * that is always busy hears of those here alone; one that has just begun
+	 * to wait found nothing.
 	 */
-	if (wait_ns == ENGINE_NO_WAIT)
+	if (wait_ns == ENGINE_NO_WAIT && !tried)
 		retry_reads(p);
 	if (wait_ns == ENGINE_NO_WAIT || p->n)
 		return;

@@ -22,4 +22,12 @@ void std_open(struct std_stream *s, int fd, int mode);
 ssize_t std_read(const struct std_stream *s, const struct iovec *iov, unsigned n);
 ssize_t std_write(const struct std_stream *s, const struct iovec *iov, unsigned n);
 
+/* How long who may be reading is waited for. */
+#define STD_PATIENCE_MS 1000
+/*
+ * Any thread: all of it, each time it has to wait for so long at most.  False: it
+ * or its end is lost as nobody reads; true also where nobody is left to tell.
+ */
+bool std_write_all(const struct std_stream *s, const void *buf, size_t n, int wait_ms);
+
 #endif

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,9 +18,6 @@
 
 #include "clock.h"
 #include "std_stream.h"
-
-/* How long a message waits for a reader. */
-#define PATIENCE_MS 1000
 
 bool log_verbose;
 static bool terminal_is_raw;
@@ -45,30 +41,17 @@ void log_raw_terminal(bool raw)
 
 static bool write_all(const char *s, size_t len, int wait_ms)
 {
-	struct pollfd p = { .fd = to.fd, .events = POLLOUT };
+	bool written = std_write_all(&to, s, len, wait_ms);
 
-	while (len) {
-		const struct iovec rest = { (void *)s, len };
-		ssize_t n = std_write(&to, &rest, 1);
-
-		if (n < 0 && errno != EAGAIN)
-			return true; /* nobody left to tell */
-		if (n < 0 && poll(&p, 1, wait_ms) <= 0) {
-			__atomic_fetch_add(&lost, 1, __ATOMIC_RELAXED);
-			return false;
-		}
-		n = MAX(n, 0);
-		s += n;
-		len -= (size_t)n;
-	}
-	return true;
+	__atomic_fetch_add(&lost, !written, __ATOMIC_RELAXED);
+	return written;
 }
 
 /* Who is patient waits each time, others only for the first message that is lost. */
 static void say(bool patient, const char *fmt, va_list ap)
 {
 	unsigned missing = __atomic_exchange_n(&lost, 0, __ATOMIC_RELAXED);
-	int saved = errno, wait_ms = patient || !missing ? PATIENCE_MS : 0;
+	int saved = errno, wait_ms = patient || !missing ? STD_PATIENCE_MS : 0;
 	const char *end = terminal_is_raw ? "\r\n" : "\n";
 	char *text = NULL;
 	size_t size;
@@ -94,12 +77,12 @@ static void write_document(const char *text)
 	size_t len;
 
 	if (!terminal_is_raw) {
-		write_all(text, strlen(text), PATIENCE_MS);
+		write_all(text, strlen(text), STD_PATIENCE_MS);
 		return;
 	}
 	for (; *text; text += len + 1) {
 		len = strcspn(text, "\n");
-		if (!write_all(text, len, PATIENCE_MS) || !write_all("\r\n", 2, PATIENCE_MS) || !text[len])
+		if (!write_all(text, len, STD_PATIENCE_MS) || !write_all("\r\n", 2, STD_PATIENCE_MS) || !text[len])
 			return;
 	}
 }

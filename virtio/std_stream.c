@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * std_stream.c - standard streams that main need not wait for.
+ * std_stream.c - standard streams that no thread need wait for.
  *
  * A pipe or terminal is shared with others, whom O_NONBLOCK would surprise: we
  * take a description of our own.  What cannot be opened again (another user's)
@@ -61,4 +61,23 @@ ssize_t std_write(const struct std_stream *s, const struct iovec *iov, unsigned 
 			r = s->socket ? sendmsg(s->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) : writev(s->fd, iov, (int)n);
 	} while (r < 0 && errno == EINTR);
 	return r;
+}
+
+bool std_write_all(const struct std_stream *s, const void *buf, size_t n, int wait_ms)
+{
+	struct pollfd p = { .fd = s->fd, .events = POLLOUT };
+	struct iovec rest = { (void *)buf, n };
+
+	while (rest.iov_len) {
+		ssize_t did = std_write(s, &rest, 1);
+
+		if (did < 0 && errno != EAGAIN)
+			return true;
+		if (did < 0 && poll(&p, 1, wait_ms) <= 0)
+			return false;
+		did = MAX(did, 0);
+		rest.iov_base = (char *)rest.iov_base + did;
+		rest.iov_len -= (size_t)did;
+	}
+	return true;
 }

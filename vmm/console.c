@@ -37,8 +37,6 @@
 #define KEPT_LINES 50
 /* After "Kernel panic": the guest resets at once unless told not to. */
 #define PANIC_GRACE_MS 3000
-/* How long the last words of a guest that was ended wait for a reader that does not read. */
-#define PATIENCE_MS 1000
 /* Nobody tells a program that it is in the foreground again. */
 #define BACKGROUND_MS 250
 
@@ -253,20 +251,10 @@ static size_t put_some(const u8 *buf, size_t n)
 	return 0;
 }
 
-static bool can_put(int wait_ms)
-{
-	struct pollfd p = { .fd = con.to.fd, .events = POLLOUT };
-
-	return poll(&p, 1, wait_ms) != 0;
-}
-
 /* Our own words; they are patient, not for ever. */
-static void put(const u8 *buf, size_t n)
+static void put(const void *buf, size_t n)
 {
-	size_t done = 0;
-
-	while (done < n && can_put(PATIENCE_MS))
-		done += put_some(buf + done, n - done);
+	std_write_all(&con.to, buf, n, STD_PATIENCE_MS);
 }
 
 static void keep(const u8 *buf, size_t n)
@@ -288,18 +276,18 @@ static size_t last_lines(unsigned most)
 
 void console_say_last(void)
 {
-	u8 text[sizeof(con.kept)];
+	char text[sizeof(con.kept)];
 	size_t n = 0;
 
 	if (con.show)
 		return; /* it was seen */
 	/* What counts most, and may be too far back. */
 	if (*con.panic_line) {
-		put((const u8 *)con.panic_line, strlen(con.panic_line));
-		put((const u8 *)"\n...\n", 5);
+		put(con.panic_line, strlen(con.panic_line));
+		put("\n...\n", 5);
 	}
 	for (size_t from = last_lines(KEPT_LINES); from < con.n_kept; from++)
-		text[n++] = (u8)con.kept[from % sizeof(con.kept)];
+		text[n++] = con.kept[from % sizeof(con.kept)];
 	put(text, n);
 }
 
@@ -354,7 +342,7 @@ void console_flush(struct vm *vm)
 	int how = LOAD_ACQUIRE(&vm->end);
 	bool hurry = how == VM_TIMEOUT || how == VM_QUIT || how == VM_SIGNAL;
 	int sigfd = signalfd(-1, &con.signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	int wait_ms = hurry ? PATIENCE_MS : -1;
+	int wait_ms = hurry ? STD_PATIENCE_MS : -1;
 	bool reader = true;
 
 	/* Somebody may be reading it page by page; a signal says that nobody is. */
@@ -385,7 +373,7 @@ static bool typed(struct vm *vm, u8 c)
 		break;
 	case 'h':
 	case '?':
-		put((const u8 *)keys, sizeof(keys) - 1);
+		put(keys, sizeof(keys) - 1);
 		break;
 	case 'b':
 		serial_break(vm->serial);
